@@ -68,10 +68,10 @@ class Conditions:
         etag = None if entry is None else entry.etag
         if creates and self.if_none_match is not None and self.if_none_match.any and entry is not None:
             raise Conflict("the blob already exists", reason="blob-exists")
-        if not (self._etags_hold(etag) and self._times_hold(entry) and self._tags_hold(entry)):
-            raise PreconditionFailed(
-                "a condition of the request is not met by the blob's present state", reason="condition"
-            )
+        if not (self._etags_hold(etag) and self._times_hold(entry)):
+            raise PreconditionFailed(_UNMET, reason="condition")
+        if not self._tags_hold(entry):
+            raise PreconditionFailed(_UNMET, reason="tag-condition")
 
     def _etags_hold(self, etag: int | None) -> bool:
         if self.if_match is not None and not self.if_match.match(etag):
@@ -97,6 +97,8 @@ class Conditions:
     def _tags_hold(self, entry: BlobEntry | ContainerEntry | None) -> bool:
         return self.tags is None or (isinstance(entry, BlobEntry) and self.tags(dict(entry.tags)))
 
+
+_UNMET = "a condition of the request is not met by the blob's present state"
 
 UNCONDITIONAL = Conditions()
 """No conditions."""

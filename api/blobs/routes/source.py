@@ -43,7 +43,8 @@ async def find_source(call: Call, *, with_tags: bool = False, fetched: bool = Fa
             URL do at Azure: it needs a token even in the caller's own account, and an unmet condition is the
             source's own refusal.
 
-    Raises AzureError InvalidHeaderValue, CannotVerifyCopySource (403 or 404), SourceConditionNotMet.
+    Raises AzureError InvalidHeaderValue, CannotVerifyCopySource (403 or 404), SourceConditionNotMet,
+    ConditionNotMet for one on tags.
     """
     text = call.header("x-ms-copy-source") or ""
     address, query, url = _parse(call, text)
@@ -63,10 +64,12 @@ async def find_source(call: Call, *, with_tags: bool = False, fetched: bool = Fa
         raise AzureError("SourceConditionNotMet", message="The lease ID does not match the source.") from None
     try:
         conditions.check(entry)
-    except PreconditionFailed:
+    except PreconditionFailed as error:
         if fetched:
-            raise _unverified(AzureError("ConditionNotMet"), 412) from None
-        raise AzureError("SourceConditionNotMet") from None
+            raise _unverified(from_engine(error), 412) from None
+        if error.reason == "condition":
+            raise AzureError("SourceConditionNotMet") from None
+        raise from_engine(error) from None  # of tags, the code is the same on both sides
     return Source(entry, url)
 
 

@@ -27,6 +27,7 @@ TABLE: Final[dict[tuple[str, str], str]] = {
     ("conflict", "held"): "BlobImmutableDueToPolicy",
     ("forbidden", "overwrite"): "UnauthorizedBlobOverwrite",
     ("precondition-failed", "condition"): "ConditionNotMet",
+    ("precondition-failed", "tag-condition"): "ConditionNotMet",
     ("precondition-failed", "lease-missing"): "LeaseIdMissing",
     ("precondition-failed", "lease-mismatch"): "LeaseIdMismatchWithBlobOperation",
     ("precondition-failed", "lease-not-present"): "LeaseNotPresentWithBlobOperation",

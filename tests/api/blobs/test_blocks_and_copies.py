@@ -262,7 +262,13 @@ async def test_conditions_of_a_copy(client):
     assert (await copy(client, headers=[("x-ms-source-if-match", etag)])).status == 202
     for headers, status, code in (
         ([("x-ms-source-if-none-match", etag)], 412, "SourceConditionNotMet"),
-        ([("x-ms-source-if-tags", "k = 'v'")], 412, "SourceConditionNotMet"),
+        ([("x-ms-source-if-tags", "k = 'v'")], 412, "ConditionNotMet"),
+        (
+            [("x-ms-source-if-none-match", etag), ("x-ms-source-if-tags", "k = 'v'")],
+            412,
+            "SourceConditionNotMet",
+        ),
+        ([("x-ms-if-tags", "k = 'v'")], 412, "ConditionNotMet"),
         ([("if-match", etag)], 412, "TargetConditionNotMet"),
         ([("if-none-match", "*")], 409, "BlobAlreadyExists"),
     ):
