@@ -148,6 +148,13 @@ def test_parse_basic_splits_at_the_first_colon() -> None:
     assert parse_basic(base64.b64encode("ä:€".encode()).decode()) == ("ä", "€")
 
 
+def test_parse_basic_refuses_each_control_character_and_no_other() -> None:
+    for code in range(0x110):
+        given = base64.b64encode(f"a:{chr(code)}".encode()).decode()
+        control = code < 0x20 or 0x7F <= code < 0xA0
+        assert parse_basic(given) == (None if control else ("a", chr(code))), code
+
+
 def test_parse_basic_falls_back_to_latin_1_as_form_texts_do() -> None:
     """What clients send that do not heed the challenge's charset (RFC 7617 section 3)."""
     assert parse_basic(base64.b64encode(b"J\xfcrgen:p\xe4ss").decode()) == ("Jürgen", "päss")
