@@ -100,8 +100,8 @@ def test_a_container_by_its_tags(page: Open) -> None:
 
 def test_the_settings_of_a_device(page: Open, site: Site) -> None:
     for level, document in (
-        ("", {"appSetting": {"theme": "light", "sync": {"minutes": 15, "photos": True}}}),
-        ("/users/uwe.lang", {"userSetting": {"theme": "dark", "language": "de"}}),
+        ("", {"appearance": {"theme": "light", "language": "en"}, "sync": {"minutes": 15, "photos": True}}),
+        ("/users/uwe.lang", {"appearance": {"theme": "dark"}, "sync": {"minutes": 60}}),
     ):
         address = "/console/settings?application=com.example.harbour&user=uwe.lang"
         with page(user=ADMINISTRATOR) as seen:
