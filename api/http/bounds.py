@@ -55,8 +55,13 @@ RATE_WINDOW_S = 10.0
 """Seconds over which a client's actions are counted."""
 RESETS_PER_ADDRESS = 400
 """Streams that all connections of one address may reset in that time."""
+TINY_BYTES = 32
+TINY_PIECES_PER_ADDRESS = 20_000
+"""Pieces of bodies with fewer bytes than `TINY_BYTES` that all connections of one address may send in that
+time at full speed: each costs as much work as a large one.
+"""
 RATES_MAX = 10_000
-"""Addresses whose resets are counted at once."""
+"""Addresses whose resets or tiny pieces are counted at once."""
 
 
 def too_many_bodies() -> Overloaded:
@@ -308,6 +313,7 @@ class Bounds:
         self._refused_at: dict[str, float] = {}
         self._streams: Counter[str] = Counter()
         self._resets: OrderedDict[str, Rate] = OrderedDict()
+        self._tiny: OrderedDict[str, Rate] = OrderedDict()
 
     def enter(self, peer: str) -> Share:
         """Begin a request and return its share."""
@@ -331,14 +337,21 @@ class Bounds:
 
     def resets_too_much(self, place: str) -> bool:
         """Count a reset stream; return whether that exceeds the address's limit."""
+        return self._exceeds(self._resets, place, RESETS_PER_ADDRESS)
+
+    def is_too_tiny(self, place: str, size: int) -> bool:
+        """Count a piece of a body; return whether the address sends too many tiny ones."""
+        return size < TINY_BYTES and self._exceeds(self._tiny, place, TINY_PIECES_PER_ADDRESS)
+
+    def _exceeds(self, rates: OrderedDict[str, Rate], place: str, limit: int) -> bool:
         if self._is_trusted(place):
             return False
-        rate = self._resets.get(place)
+        rate = rates.get(place)
         if rate is None:
-            rate = self._resets[place] = Rate(RESETS_PER_ADDRESS)
-            if len(self._resets) > RATES_MAX:
-                self._resets.popitem(last=False)
-        self._resets.move_to_end(place)
+            rate = rates[place] = Rate(limit)
+            if len(rates) > RATES_MAX:
+                rates.popitem(last=False)
+        rates.move_to_end(place)
         return rate.exceeded()
 
     def _is_trusted(self, place: str) -> bool:

@@ -52,6 +52,8 @@ RECEIVE_BYTES = 65536
 PLENTY_BYTES = 16384
 """A peer that sent this much at once is offered RECEIVE_MORE_BYTES: a large body then needs fewer steps."""
 RECEIVE_MORE_BYTES = 512 * 1024
+TINY_PAUSE_S = 0.01
+"""Pause before each further tiny chunk of an address that sends too many: their work stays a few percent."""
 PASSED_ON_BYTES = 65536
 """A piece of an answer of this length or more is sent separately, to avoid copying it."""
 
@@ -86,11 +88,12 @@ class Http1(H11Protocol):
 
     connection: h11.Connection
 
-    def __init__(self, *arguments: Any, last_bytes: Callable[[], int | None]) -> None:
+    def __init__(self, *arguments: Any, guard: GuardedStream, bounds: Bounds) -> None:
         super().__init__(*arguments)
         self._held = b""
         self._is_target_bad = False
-        self._last_bytes = last_bytes
+        self._guard = guard
+        self._bounds = bounds
         self._intake = Intake()
 
     async def stream_send(self, event: Any) -> None:
@@ -172,6 +175,8 @@ class Http1(H11Protocol):
             elif event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed) or self.stream is None:
                 return
             elif isinstance(event, h11.Data):
+                if self._bounds.is_too_tiny(self._guard.place, len(event.data)):
+                    await trio.sleep(TINY_PAUSE_S)
                 await self.stream.handle(Body(stream_id=STREAM_ID, data=bytes(event.data)))
             else:
                 assert isinstance(event, h11.EndOfMessage)
@@ -243,7 +248,7 @@ class Http1(H11Protocol):
         length is unknown: that it is cut short shows when it is read.
         """
         left = self._left()
-        waiting = self._last_bytes() if left else None
+        waiting = self._guard.last_bytes() if left else None
         return waiting is not None and waiting + 2 * RECEIVE_MORE_BYTES < left
 
     async def _proceed(self) -> None:
@@ -347,7 +352,7 @@ class HttpConnection(TCPServer):
 
     def _protocol(self, alpn: str, task_group: TaskGroup) -> Any:
         sock = self.guard.socket
-        kind: Callable[..., Http1 | Http2] = partial(Http1, last_bytes=self.guard.last_bytes)
+        kind: Callable[..., Http1 | Http2] = partial(Http1, guard=self.guard, bounds=self._bounds)
         if alpn == "h2":
             kind = partial(Http2, write_timeout=self.write_timeout, guard=self.guard, bounds=self._bounds)
             self.guard.multiplexed = True

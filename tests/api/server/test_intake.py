@@ -16,8 +16,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from retain.api.config.load import ServerConfig
+from retain.api.http import bounds
 from retain.api.server import http2
-from retain.api.server.http1 import RECEIVE_BYTES
+from retain.api.server.http1 import RECEIVE_BYTES, TINY_PAUSE_S
 from retain.api.server.intake import AHEAD_BYTES, Intake, Reading
 from tests.api.server.test_http1 import H2Client, run, trusting
 from tests.kit.serving import CLOSED, STARTED, connected, eventually, exchange, serving
@@ -230,3 +231,17 @@ async def test_no_more_than_the_beginning_of_a_body_is_received_for_who_reads_no
 
 
 ECHO = b"GET /echo/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+async def test_tiny_chunks_beyond_a_number_are_taken_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs the work of a large one; who sends few of them does not notice."""
+    monkeypatch.setattr(bounds, "TINY_PIECES_PER_ADDRESS", 50)
+    head = b"POST /echo/read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    async with serving() as served:
+        for count, least in ((50, 0.0), (10, 10 * TINY_PAUSE_S)):
+            began = trio.current_time()
+            answer = await exchange(served.port, head + b"1\r\nx\r\n" * count + b"0\r\n\r\n")
+            assert answer.endswith(b"\r\n%d" % count)
+            assert trio.current_time() - began >= least
+            large = await exchange(served.port, head + (b"20\r\n" + b"x" * 32 + b"\r\n") * 9 + b"0\r\n\r\n")
+            assert large.endswith(b"\r\n288")
