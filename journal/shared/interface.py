@@ -167,6 +167,7 @@ class Shared(Protocol):
         Raises:
             TooFarBehind: The frame after `seq` is no longer kept.
             Fenced: The log has another term: ask again what is durable.
+            Unsettled: Also where the server lacks record `until`: another one carries the log by now.
 
         """
 
@@ -188,7 +189,7 @@ class Shared(Protocol):
         """
 
     def kept(self) -> dict[str, bytes]:
-        """Return these files."""
+        """Return these files, as they are durably: never those of a server that has been replaced."""
 
     def drop(self, term: Term, copies: int, age: float) -> list[int]:
         """Remove the frames of all segments that are ended, old and durable elsewhere; return their numbers.

@@ -207,6 +207,8 @@ class MemoryShared:
 
         def read(rows: _Rows, now: int) -> list[Committed]:
             head = _held(rows, now, term)
+            if until > head.seq:
+                raise Unsettled(f"after: the server has records up to {head.seq}, not {until}")
             if seq < head.dropped:
                 raise TooFarBehind(f"records {seq + 1} to {head.dropped} are no longer kept", seq=seq)
             found: list[Committed] = []

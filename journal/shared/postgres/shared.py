@@ -129,6 +129,9 @@ class PostgresShared:
         epoch, holder, end, dropped = rows[0][:4]
         if Term(epoch, holder) != term:
             raise Fenced(f"the shared log is in epoch {epoch}, not {term.epoch}", seq=end)
+        if until > end:
+            self.close()  # the next call looks for the server that has it
+            raise Unsettled(f"the shared log's server has records up to {end}, not {until}: it was replaced")
         if seq < dropped:
             raise TooFarBehind(f"records {seq + 1} to {dropped} are no longer kept", seq=seq)
         return sorted((Committed(*row[4:]) for row in rows if row[4] is not None), key=lambda one: one.last)
@@ -160,8 +163,9 @@ class PostgresShared:
 
     def kept(self) -> dict[str, bytes]:
         """Return these files."""
-        with self._asking("kept") as connection:
+        with self._asking("kept") as connection, connection.transaction():
             rows = connection.execute(tables.KEPT, binary=True).fetchall()
+            connection.execute(tables.DURABLY)
         return {name: bytes(data) for name, data in rows}
 
     def drop(self, term: Term, copies: int, age: float) -> list[int]:

@@ -172,6 +172,8 @@ KEEP: Final = """
     INSERT INTO retain.kept VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET data = excluded.data
 """
 KEEP_NO_MORE: Final = "DELETE FROM retain.kept WHERE name = %s"
+DURABLY: Final = "SELECT pg_logical_emit_message(true, 'retain', '')"
+"""A change of nothing: its commit returns only where a commit is durable."""
 KEPT: Final = "SELECT name, data FROM retain.kept"
 
 PARTITIONS: Final = """

@@ -208,7 +208,7 @@ def test_a_segment_ends_by_age_also_where_nobody_writes(cluster: Cluster) -> Non
     cluster.ann.append(time=T0 + 13 * HOUR)
     cluster.ben.follow()
 
-    assert [one.segment for one in cluster.ann.shared.after(0, 9, cluster.ann.shared.head().term)] == [
+    assert [one.segment for one in cluster.ann.shared.after(0, 5, cluster.ann.shared.head().term)] == [
         1,
         2,
         2,
@@ -252,7 +252,7 @@ def test_no_folder_holds_an_erased_record_before_it_has_blanked(cluster: Cluster
     cluster.ann.lead()
     (address,) = cluster.ann.append()
     erase(cluster.ann, 1)
-    frames = cluster.ben.shared.after(0, 9, cluster.ann.shared.head().term)
+    frames = cluster.ben.shared.after(0, 3, cluster.ann.shared.head().term)
     for frame in frames[:2]:
         cluster.ben.journal.receive(frame)
     assert cluster.ben.journal.content(address) is not None

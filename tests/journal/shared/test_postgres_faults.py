@@ -273,6 +273,23 @@ def test_a_server_that_does_not_answer_at_all_is_not_waited_for(stack: ExitStack
     assert (shared.head().seq, shared.head().term) == (settled.seq, settled.term)
 
 
+def test_small_files_are_not_read_from_a_server_that_can_make_nothing_durable(
+    log: Log, postgres_server: Server
+) -> None:
+    """It may have been replaced: a key that was changed since would still open doors."""
+    shared = log.connect()
+    head = shared.take("ann", "", b"a" * 16, LEASE)
+    assert head is not None
+    shared.keep({"accounts/a": b"key"}, head.term)
+    try:
+        postgres_server.require_standby()
+        with pytest.raises(Unsettled, match="did not answer 'kept'"):
+            impatient(shared).kept()
+    finally:
+        postgres_server.configure(synchronous_standby_names="")
+    assert shared.kept() == {"accounts/a": b"key"}
+
+
 def test_a_server_that_is_unfit_when_a_lost_answer_is_settled_leaves_it_unknown(
     log: Log, postgres_server: Server
 ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from retain.journal import Committed
-from retain.journal.errors import BadTarget, Fenced, TooFarBehind
+from retain.journal.errors import BadTarget, Fenced, TooFarBehind, Unsettled
 from retain.journal.shared.interface import NodeReport, Shared, SharedHead, Term
 from retain.journal.testing.shared import MemoryServer, MemoryShared
 from tests.kit.postgres import Server
@@ -154,7 +154,7 @@ def test_an_append_needs_the_term_and_the_end(place: Place, shared: Shared) -> N
             append(shared, wrong, 2, expected=expected)
     after = shared.head()
     assert after._replace(remaining=0) == before._replace(remaining=0)
-    assert shared.after(0, 9, term) == [frame(1)]
+    assert shared.after(0, 1, term) == [frame(1)]
 
 
 def test_an_append_and_renew_prolong_the_lease(place: Place, shared: Shared) -> None:
@@ -190,6 +190,17 @@ def test_frames_are_read_under_the_term_that_called_them_durable(place: Place, s
     for wrong in (Term(term.epoch + 1, ANN), Term(term.epoch, BEN)):
         with pytest.raises(Fenced):
             place.connect().after(0, 1, wrong)
+
+
+def test_a_server_that_lacks_a_durable_record_is_not_the_one_to_read_from(
+    place: Place, shared: Shared
+) -> None:
+    term = taken(shared).term
+    append(shared, term, 1)
+    reader = place.connect()
+    with pytest.raises(Unsettled, match="up to 1, not 2"):
+        reader.after(0, 2, term)
+    assert reader.after(0, 1, term) == [frame(1)]
 
 
 def report(name: str, durable: int) -> NodeReport:
