@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from retain.engine.core.clock import Clock, Horizon
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, NodeNotReady, StorageFailed, Unavailable
 from retain.engine.engine import Engine
+from retain.engine.nodes.causes import in_words, leaves
 from retain.engine.nodes.connection import Connection, portions
 from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.leader import Leader
@@ -39,6 +40,7 @@ REPORT_S: Final = 2.0
 """Between two reports of this node to the shared log, in seconds."""
 RETRIED = (journal.Unsettled, journal.Fenced, journal.NoSpace, OSError, Unavailable)
 """What passes by itself."""
+_LEASE_ENDED = "its lease ended, because the shared log did not answer; the log of this node has the reason"
 
 Value = TypeVar("Value")
 
@@ -62,6 +64,7 @@ class NodeEngine(Engine):
         self.node = cluster.node
         self.files = cluster.files
         self.why = "this node has just started"
+        self._cause = ""
         self.since = clock.wall()
         self._cluster = cluster
         self._holder = entropy(16)
@@ -150,7 +153,7 @@ class NodeEngine(Engine):
     def _answering(self) -> Leader | NodeFollower:
         role = self._role
         if role is None or not role.answers():
-            raise NodeNotReady(f"node {self.node.name} cannot answer at the moment: {self.why}; try again")
+            raise NodeNotReady(f"node {self.node.name} cannot answer at the moment; try again")
         return role
 
     # --- what the roles need -----------------------------------------------------------------------------
@@ -355,19 +358,23 @@ class NodeEngine(Engine):
                 else:
                     await self._follow(head)
             except Exception as error:  # each kind of failure decides how this node goes on
-                leaves = list(_leaves(error))
-                final = [one for one in leaves if not isinstance(one, RETRIED)]
+                causes = leaves(error)
+                final = [one for one in causes if not isinstance(one, RETRIED)]
                 if self.decides:
-                    raise SteppedDown("; ".join(str(one) for one in leaves)) from error
+                    raise SteppedDown(in_words(causes)) from error
                 if final:
                     raise final[0] from error
-                self._excuse("; ".join(dict.fromkeys(str(one) for one in leaves)))
+                self._excuse(causes)
             await trio.sleep(LOOK_S)
 
-    def _excuse(self, why: str) -> None:
-        if why != self.why:
-            LOG.warning("this node waits", extra={"facts": {"why": why}})
-        self.why = why
+    def _excuse(self, errors: Sequence[BaseException]) -> None:
+        """Log why this node waits, each cause once; readiness, which anybody may ask, names no address."""
+        cause = in_words(errors)
+        if cause != self._cause:
+            LOG.warning("this node waits", extra={"facts": {"why": cause}})
+        self._cause = cause
+        if any(isinstance(one, journal.Unsettled) for one in errors):
+            self.why = "the shared log does not answer; the log of this node has the reason"
 
     def _look_at(self, head: SharedHead) -> None:
         """Refuse a shared log that is not this folder's."""
@@ -385,7 +392,7 @@ class NodeEngine(Engine):
             )
 
     async def _follow(self, head: SharedHead) -> None:
-        self.why = f"the leader, node {head.leader}, does not answer at {head.url}"
+        self.why = f"the leader, node {head.leader}, does not answer"
         with trio.fail_after(self.node.lease_seconds):
             stream = await self._cluster.transport.dial(head.url)
         role = self._role = NodeFollower(self, stream, self.node)
@@ -415,6 +422,7 @@ class NodeEngine(Engine):
             self._horizon.pass_over(max(self._last_present, self.state.time))
             await self._writer.between_batches(partial(self._begin_to_lead, role))
             self.decides, self._role, self.since = True, role, self._horizon.wall()
+            self.why = _LEASE_ENDED  # readiness shows it only then
             self._writer.publish(role.durable)
             self._erasing.settle, self._erasing.blanked = role.settle, role.blanked
             nursery.start_soon(self._cluster.transport.serve, role.serve)
@@ -486,13 +494,5 @@ class NodeEngine(Engine):
             try:
                 await self.with_shared(lambda shared, report=report: shared.report(report))  # type: ignore[misc]
             except (journal.JournalError, OSError) as error:
-                self._excuse(str(error))
+                self._excuse([error])
             await trio.sleep(REPORT_S)
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,9 @@ MARK: Final = "retain-cluster"
 """The object by which nodes recognise the store of their cluster: it contains the journal's identity."""
 TIMEOUT: Final = "30s"
 """Longest time for one request to the store; a large payload is sent in several."""
+RETRIES: Final = 3
+RETRY_S: Final = 20
+"""A request that fails is repeated so often, within so many seconds: a client waits for it."""
 
 
 class Objects(Protocol):
@@ -74,9 +78,10 @@ class StoredObjects:
         stores = import_module("obstore.store")
         if url.startswith("file://"):
             return cls(stores.LocalStore(url.removeprefix("file://"), mkdir=True))
-        options = {"client_options": {"timeout": TIMEOUT, "connect_timeout": "5s"}}
+        client = {"timeout": TIMEOUT, "connect_timeout": "5s", "allow_http": _is_http_allowed(url)}
+        retries = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_S)}
         try:
-            return cls(stores.from_url(url, **options))
+            return cls(stores.from_url(url, client_options=client, retry_config=retries))
         except import_module("obstore.exceptions").BaseError as error:
             raise ValueError(_first_line(error)) from None
 
@@ -260,6 +265,13 @@ class ObjectDisk(RealDisk):
             else:
                 others += 1
         return others
+
+
+def _is_http_allowed(url: str) -> bool:
+    """Return what the environment says: obstore looks there only if it is passed no option of the client."""
+    scheme = url.partition("://")[0]
+    prefix = {"s3": "AWS", "s3a": "AWS", "gs": "GOOGLE"}.get(scheme, "AZURE")
+    return os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
 
 
 def _is_object(name: str) -> bool:

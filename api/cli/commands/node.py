@@ -48,8 +48,9 @@ def init_command(config_path: Path | None, data: str | None, as_json: bool) -> N
     if as_json:
         print_json(found)
         return
+    records = f"the records 1 to {found['record']:,}" if found["record"] else "no record yet"
     click.echo(
-        f"The cluster begins with the records 1 to {found['record']} of {config.storage.data}, "
+        f"The cluster begins with {records} of {config.storage.data}, "
         f"{counted(found['files'], 'file')} with keys and {counted(found['payloads'], 'payload')} moved to "
         f"{config.storage.payloads}. Start each node: retain serve"
     )

@@ -60,7 +60,7 @@ async def test_no_node_searches_for_payload_files_without_an_event() -> None:
     name = stage.seal().name
     async with running(site, "a") as (a,):
         assert a.role == "leader"
-        await trio.sleep(10)
+        await trio.sleep(1)
     assert PayloadStore(site.disks["a"]).names() == [name]
 
 
@@ -161,6 +161,8 @@ async def test_a_leader_without_the_shared_log_answers_nobody_once_its_lease_has
         await until(lambda: a.role == b.role == "waiting")
         with pytest.raises(NodeNotReady):
             await listing(a, "x")
+        # Anybody may ask for readiness: what the database said is in the log only.
+        assert "the shared log did not answer" in a.why
         site.server.down = False
         await until(lambda: {a.role, b.role} == {"leader", "follower"})
         assert await listing(b, "x") == {"k": "1"}

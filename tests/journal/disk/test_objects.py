@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
+from threading import Thread
 
 import pytest
 
@@ -89,6 +92,45 @@ def test_of_a_restored_backup_only_what_the_store_has_is_dropped(disk: ObjectDis
     assert disk.drop_copies() == 1
     assert disk.names("payloads/staging") == []
     assert PayloadStore(alone).names() == [only_here.name]
+
+
+class Bucket(BaseHTTPRequestHandler):
+    """What answers a PUT of S3, and no other request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an S3 bucket behind plain HTTP."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bucket) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+        monkeypatch.delenv("AWS_ALLOW_HTTP", raising=False)
+        yield "s3://bucket/prefix"
+        server.shutdown()
+
+
+def test_a_store_without_tls_is_used_if_the_environment_allows_it(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OSError, match="the object store refused"):
+        StoredObjects.at(bucket).put("a", b"x")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    StoredObjects.at(bucket).put("a", b"x")
 
 
 @pytest.mark.parametrize("url", ["s3://", "nowhere://x"])

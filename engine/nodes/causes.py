@@ -1,0 +1,17 @@
+"""What made a node's tasks fail: the single errors, and their words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return the errors that a group of errors consists of; one error alone if it is no group."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+
+
+def in_words(errors: Iterable[BaseException]) -> str:
+    """Return their messages, each once; the kind of an error that has no message."""
+    return "; ".join(dict.fromkeys(str(one) or type(one).__name__ for one in errors))
