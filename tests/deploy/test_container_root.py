@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ OPEN = {"RETAIN_SERVER_INSECURE_BIND": "true", "RETAIN_SERVER_BIND": "0.0.0.0:0"
 """The machine's own network is used: the port is any free one."""
 VOLUME = "/var/lib/retain"
 WHEELS = "/wheels"
+PYTHON = "3.11.2"
+"""The Python of the Containerfile's Debian, for which wheels are chosen."""
 BASE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -53,20 +56,12 @@ def run(*command: str | Path, timeout: float = 900, **options: object) -> str:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that pip needs inside, where there is no index: the dependencies, the build backend, the docs."""
     folder = tmp_path_factory.mktemp("wheels")
-    names = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--wheel-dir",
-        folder,
-        "hatchling>=1.26,<2",
-        f"{ROOT}[docs]",
-    ]
-    run(*names)
-    for own in folder.glob("retain-*.whl"):
-        own.unlink()
+    text = (ROOT / "pyproject.toml").read_text()
+    project = tomllib.loads(text)["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["docs"]]
+    needed += tomllib.loads(text)["build-system"]["requires"]
+    chosen = ["--python-version", PYTHON, "--only-binary", ":all:"]
+    run(sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder, *chosen, *needed)
     return folder
 
 

@@ -33,6 +33,8 @@ def steps(prepare: Callable[[], Run]) -> int:
 
     run = prepare()
     before = sys.gettrace()
+    # Since Python 3.12 an instruction is an event only if some frame asked for it before.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         run()
