@@ -14,6 +14,7 @@ import trio
 from retain.engine import Cause, Engine, EngineClosed, Invalid, NotFound, StorageFailed, open_engine
 from retain.engine.areas import AreaFile, AreasPolicy, CreateArea, DeleteArea, NewFile, UpdateArea, queries
 from retain.engine.core.body import OnDisk
+from retain.engine.following import follower as following
 from retain.engine.following.follower import Follower, _has_many_parts, load_follower
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal import Draft, Part, PayloadStore
@@ -318,3 +319,31 @@ async def test_a_follower_tells_what_the_leader_knows(disk: MemoryDisk, clock: S
         )
         facts, own = group.engine.statistics(), follower.statistics()
         assert (own.durable, own.deadlines, own.failure) == (facts.durable, 1, "")
+
+
+async def test_a_read_far_behind_applies_in_slices_and_sees_all(
+    disk: MemoryDisk, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other requests have their turns between two slices."""
+    monkeypatch.setattr(following, "SLICE", 10)
+    applied: list[int] = []
+    catch_up = Follower.catch_up
+
+    def counted(self: Follower, until: int) -> None:
+        before = self.state.seq
+        catch_up(self, until)
+        applied.append(self.state.seq - before)
+
+    monkeypatch.setattr(Follower, "catch_up", counted)
+    async with leading(disk, clock) as group:
+        follower = await group.follow()
+
+        async def nothing(message: object) -> None:
+            return
+
+        monkeypatch.setattr(follower, "receive", nothing)
+        for number in range(55):
+            await group.engine.submit(create(f"a{number}"))
+        assert await listing(follower, "a54") == {"k": "v"}
+        assert max(applied) <= 10
+        assert sum(applied) >= 55
