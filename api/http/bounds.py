@@ -136,6 +136,10 @@ class Pool:
         self._waiting.setdefault(place, deque()).append(woken)
         try:
             await woken.wait()
+        except trio.Cancelled:
+            if woken.is_set():  # meanwhile: that is for one that still waits
+                self._wake(place)
+            raise
         finally:
             queue = self._waiting.get(place)
             if queue is not None and woken in queue:

@@ -94,13 +94,10 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.stuck_since = math.inf
         self.unread_since = math.inf
         """Time since which answers wait for the peer's window without progress (HTTP/2)."""
-        self.multiplexed = False
-        self.received_end = False
+        self.multiplexed = self.received_end = False
         self.place = counted_address(peer)
-        self.waits_for_place = False
+        self.waits_for_place = self._reading = self._more_waits = False
         self.turns: Turns | None = None  # taken for each piece received during a TLS handshake
-        self._reading = False
-        self._more_waits = False
         self._lingered = 0
 
     def enter(self, phase: Phase) -> None:
@@ -373,9 +370,13 @@ class Connections:
         waiting.append(freed)
         try:
             await freed.wait()
-        finally:
-            with suppress(ValueError):
+        except trio.Cancelled:
+            if freed in waiting:
                 waiting.remove(freed)
+            elif waiting:  # it was given its turn meanwhile
+                waiting.popleft().set()
+            raise
+        finally:
             if not self._waiting.get(place):
                 self._waiting.pop(place, None)
 

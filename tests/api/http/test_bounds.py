@@ -17,6 +17,7 @@ from retain.api.http.bounds import (
     MEBIBYTE,
     PATIENCE_S,
     Bounds,
+    Pool,
     Share,
 )
 from retain.api.http.errors import ClientGone, Overloaded
@@ -285,3 +286,32 @@ async def test_a_trusted_proxy_may_have_one_address_of_ipv6() -> None:
 def test_the_bounds_leave_room_in_half_a_gibibyte() -> None:
     assert bounds.INTAKE_BYTES + bounds.ANSWER_BYTES <= 256 * MEBIBYTE
     assert PATIENCE_S < ANSWER_PATIENCE_S
+
+
+async def test_room_given_to_those_who_have_just_left_goes_to_the_next() -> None:
+    """Their waits were cancelled, but had not ended: else the next one would wait for a further release."""
+    pool = Pool(10, 10, lambda place: False)
+    pool.add("a", 10)
+    entered: list[str] = []
+    leaving = trio.CancelScope()
+
+    async def wait(name: str) -> None:
+        await pool.wait("a")
+        entered.append(name)
+
+    async def leave() -> None:
+        with leaving:
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(wait, "leaves")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leave)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(wait, "stays")
+        await trio.testing.wait_all_tasks_blocked()
+        leaving.cancel()
+        pool.add("a", -10)
+        await trio.testing.wait_all_tasks_blocked()
+        assert entered == ["stays"]
+        nursery.cancel_scope.cancel()
