@@ -10,7 +10,7 @@ import trio
 from retain.api.admin.actions import Administration
 from retain.engine import EngineError
 from retain.engine.nodes.node import NodeEngine
-from retain.engine.nodes.orphans import Orphans
+from retain.engine.nodes.orphans import StoreOrphans
 from retain.journal import ObjectDisk
 
 LOG = logging.getLogger("retain.nodes")
@@ -52,8 +52,8 @@ def join(engine: NodeEngine, administration: Administration) -> None:
     engine.take_part()
 
 
-def _orphans(engine: NodeEngine, disk: ObjectDisk) -> Orphans:
-    return Orphans(
+def _orphans(engine: NodeEngine, disk: ObjectDisk) -> StoreOrphans:
+    return StoreOrphans(
         disk.payloads,
         disk.remove_payload,
         lambda: engine.state.shared.payloads,

@@ -18,7 +18,7 @@ ORPHAN_S: Final = 24 * 3600.0
 """For so many seconds a payload must have been an orphan before it is removed; an upload takes minutes."""
 
 
-class Orphans:
+class StoreOrphans:
     """Removes orphans, at the leader only.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio.testing
 
-from retain.engine.nodes.orphans import ORPHAN_S, Orphans
+from retain.engine.nodes.orphans import ORPHAN_S, StoreOrphans
 
 
 class Store:
@@ -12,7 +12,9 @@ class Store:
         self.there = set(names)
         self.named: set[str] = set()
         self.leads = True
-        self.orphans = Orphans(lambda: self.there, self.there.remove, lambda: self.named, lambda: self.leads)
+        self.orphans = StoreOrphans(
+            lambda: self.there, self.there.remove, lambda: self.named, lambda: self.leads
+        )
 
 
 async def test_an_orphan_is_removed_after_a_day(mock_clock: trio.testing.MockClock) -> None:
