@@ -15,7 +15,7 @@ from tests.kit.server import ROOT
 SHIPPED = ("api", "engine", "journal")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: Imported only where an extra is installed.
-OF_EXTRAS = {"awscrt": "crc64", "opentelemetry": "otel"}
+OF_EXTRAS = {"awscrt": "crc64", "opentelemetry": "otel", "psycopg": "cluster"}
 #: Packages whose releases of one major version keep what they promise; the others have an upper bound.
 UNBOUND = {"argon2-cffi", "cryptography", "rich", "tzdata"}
 
