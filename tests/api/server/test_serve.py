@@ -28,6 +28,7 @@ from trio.testing import MockClock
 
 from retain.api.config.load import ServerConfig
 from retain.api.server.serve import capacity
+from retain.engine.core.clock import is_synchronized
 from tests.kit.certificates import certified
 from tests.kit.passwords import cheap_hash
 from tests.kit.server import ROOT, Server, command
@@ -65,6 +66,13 @@ def test_it_starts_says_where_it_is_and_stops_cleanly(launch: Launch) -> None:
     assert server.stop() == 0
     assert "Traceback" not in server.log()
     assert '"event": "stopping"' in server.log()
+
+
+def test_a_new_data_folder_says_that_no_time_service_sets_the_clock(launch: Launch) -> None:
+    server = launch()
+    assert server.stop() == 0
+    doubted = is_synchronized() is False
+    assert ('"event": "a new data folder has an unconfirmed clock"' in server.log()) is doubted
 
 
 def test_the_data_folder_is_the_owners_alone(launch: Launch) -> None:
