@@ -289,3 +289,26 @@ def test_a_leader_that_is_stopped_gives_way_at_once(nodes: tuple[Server, Server]
     assert leader.stop() == 0
     eventually(lambda: update(follower, name, k="1") in (200, 204))
     assert show(follower, name)["k"] == "1"
+
+
+def test_what_is_erased_at_the_leader_is_gone_from_every_folder(
+    site: Site, nodes: tuple[Server, Server]
+) -> None:
+    leader, follower = nodes
+    body = urlencode({"a": "the first secret words", "b": "the second"}).encode()
+    owned = {**FORM, "gms_user": "anna"}
+    assert request(follower, "POST", f"{STORAGE}/custom/c1/3600", body, owned)[0] == 200
+    create(leader, kept="what stays")
+    refused = site.run("n2", "erase", "--gms-user", "anna", "--yes", "--now")
+    assert refused.returncode == 1
+    assert "only the node that leads erases at once" in refused.stderr
+    assert request(leader, "GET", f"{STORAGE}/custom/c1", headers={"gms_user": "anna"})[0] == 200
+    done = site.run("n1", "erase", "--gms-user", "anna", "--yes", "--now")
+    assert done.returncode == 0, done.stderr
+    assert request(follower, "GET", f"{STORAGE}/custom/c1", headers={"gms_user": "anna"})[0] == 404
+    eventually(lambda: all(row["erased_to"] == row["record"] for row in site.node("n1", "list")))
+    assert leader.stop() == follower.stop() == 0
+    assert folder_of(leader) == folder_of(follower)
+    for server in nodes:
+        assert verification(RealDisk(server.data)).journal.findings == ()
+        assert verification(RealDisk(server.data)).journal.erased > 0

@@ -124,7 +124,7 @@ class Campaign:
             case "kill":
                 self.nodes[name].kill()
             case "stop":
-                self.codes[self.nodes[name].stop()] += 1
+                self.nodes[name].stop()
             case "pause":
                 process = self.nodes[name].process
                 process.send_signal(signal.SIGSTOP)
