@@ -17,6 +17,7 @@ from retain.engine.core.clock import Clock, Horizon
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, NodeNotReady, StorageFailed, Unavailable
 from retain.engine.engine import Engine
+from retain.engine.following.codec import BadMessage
 from retain.engine.nodes.causes import in_words, leaves
 from retain.engine.nodes.connection import Connection, portions
 from retain.engine.nodes.follower import NodeFollower
@@ -38,8 +39,8 @@ LOOK_S: Final = 0.2
 """Between two looks at who leads, in seconds, while this node neither leads nor follows."""
 REPORT_S: Final = 2.0
 """Between two reports of this node to the shared log, in seconds."""
-RETRIED = (journal.Unsettled, journal.Fenced, journal.NoSpace, OSError, Unavailable)
-"""What passes by itself."""
+RETRIED = (journal.Unsettled, journal.Fenced, journal.NoSpace, OSError, Unavailable, BadMessage)
+"""What passes by itself, or with an upgrade of the other node."""
 _LEASE_ENDED = "its lease ended, because the shared log did not answer; the log of this node has the reason"
 
 Value = TypeVar("Value")
@@ -332,9 +333,8 @@ class NodeEngine(Engine):
         background.start_soon(self._live)
 
     async def _leave(self) -> None:
-        role = self._role
-        if role is not None:
-            await role.leave()
+        if self._role is not None:
+            await self._role.leave()
             self._role = None
 
     def _shut(self) -> StorageFailed | None:
@@ -393,8 +393,10 @@ class NodeEngine(Engine):
 
     async def _follow(self, head: SharedHead) -> None:
         self.why = f"the leader, node {head.leader}, does not answer"
-        with trio.fail_after(self.node.lease_seconds):
+        with trio.move_on_after(self.node.lease_seconds) as dialling:
             stream = await self._cluster.transport.dial(head.url)
+        if dialling.cancelled_caught:
+            raise TimeoutError(self.why)  # its machine may have lost its power
         role = self._role = NodeFollower(self, stream, self.node)
         self.since = self._horizon.wall()
         self.why = f"it waits for the leader, node {head.leader}"

@@ -33,6 +33,7 @@ class Network:
     def __init__(self) -> None:
         self.handlers: dict[str, Handle] = {}
         self.cut: set[str] = set()
+        self.silent: set[str] = set()
         self.streams: list[tuple[str, str, trio.StapledStream[object, object]]] = []
 
     def of(self, name: str) -> Place:
@@ -67,6 +68,8 @@ class Place:
     async def dial(self, url: str) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         network = self._network
+        if url in network.silent:
+            await trio.sleep_forever()
         if url not in network.handlers or network.cut & {url, self._name}:
             raise ConnectionRefusedError(f"{url} is not reached")
         here, there = trio.testing.memory_stream_pair()

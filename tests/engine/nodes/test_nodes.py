@@ -15,7 +15,7 @@ from retain.engine.nodes.node import NodeEngine
 from retain.engine.options import Options
 from retain.journal import BadTarget, PayloadStore
 from retain.journal.testing.shared import MemoryShared
-from tests.kit.nodes import Site, begun, until
+from tests.kit.nodes import LEASE, Site, begun, until
 
 RATE = 20
 """Virtual seconds in a real one: threads need real time."""
@@ -223,3 +223,31 @@ async def test_no_key_is_removed_where_the_cluster_was_not_begun_to_its_end() ->
             await trio.sleep(60)
     assert refused.group_contains(BadTarget, match="run `retain node init` again")
     assert site.disks["a"].read("audit.key") == key
+
+
+async def test_a_leader_whose_machine_is_silent_is_waited_for_and_replaced() -> None:
+    site = begun()
+    async with site.node("b", takes_part=False) as b:
+        async with site.node("a") as a:
+            await until(lambda: a.role == "leader")
+            site.network.silent.add("a")  # as if its machine had lost its power
+            b.take_part()
+            await until(lambda: "does not answer" in b.why)
+            await trio.sleep(3 * LEASE)
+            assert (a.role, b.role) == ("leader", "waiting")
+        await until(lambda: b.role == "leader")
+
+
+async def test_a_leader_that_speaks_another_language_is_waited_for() -> None:
+    async def strange(stream: trio.abc.Stream) -> None:
+        await stream.send_all(b"\xc1 HTTP/1.1 400 Bad Request")
+        await trio.sleep_forever()
+
+    site = begun()
+    async with site.node("a") as a:
+        await until(lambda: a.role == "leader")
+        right, site.network.handlers["a"] = site.network.handlers["a"], strange
+        async with site.node("b") as b:
+            await until(lambda: "not a message" in b.why)
+            site.network.handlers["a"] = right
+            await until(lambda: b.role == "follower")
