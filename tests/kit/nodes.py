@@ -22,8 +22,10 @@ from retain.journal.testing.memory import MemoryDisk
 from retain.journal.testing.shared import MemoryServer, MemoryShared
 
 Handle = Callable[[trio.abc.Stream], Awaitable[None]]
-LEASE, GRANT = 2.0, 0.8
+LEASE, GRANT = 8.0, 3.2
 """Seconds on the test's clock."""
+RATE = 8
+"""Of these in a real second. Threads need real time, and a busy machine stalls a node for tenths of one."""
 SECRET = b"s" * 32
 
 
@@ -144,7 +146,7 @@ def begun(options: Options | None = None) -> Site:
     return site
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0 * RATE) -> None:
     """Wait, on the test's clock, until something holds."""
     with trio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - what the nodes do tells no event

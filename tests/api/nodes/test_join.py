@@ -14,14 +14,14 @@ from retain.api.nodes.join import join
 from retain.api.web.readiness import readiness
 from retain.engine.core.errors import NodeNotReady, Unavailable
 from retain.engine.nodes.node import NodeEngine
-from tests.kit.nodes import Site, begun, until
+from tests.kit.nodes import RATE, Site, begun, until
 
 CONFIG = Config(tenants=(TenantConfig(name="recordings", containers=("calls",)),))
 
 
 @pytest.fixture(autouse=True)
 def fast(mock_clock: trio.testing.MockClock) -> None:
-    mock_clock.rate = 20
+    mock_clock.rate = RATE
 
 
 @asynccontextmanager
