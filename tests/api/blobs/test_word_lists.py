@@ -80,6 +80,16 @@ async def test_every_method_of_cors_is_taken_and_no_other(client) -> None:
         assert (await client.send("PUT", PROPERTIES, [], properties(rule.format(method)))).status == 400
 
 
+async def test_a_cors_rule_without_a_time_is_not_remembered_by_browsers(client) -> None:
+    rule = "<CorsRule><AllowedOrigins>*</AllowedOrigins><AllowedMethods>GET</AllowedMethods>{}</CorsRule>"
+    for age, status in (("", 202), ("9" * 9, 202), ("9" * 10, 400), ("-1", 400), ("1.5", 400), ("²", 400)):
+        element = f"<MaxAgeInSeconds>{age}</MaxAgeInSeconds>" if age else ""
+        body = properties(f"<Cors>{rule.format(element)}</Cors>")
+        assert (await client.send("PUT", PROPERTIES, [], body)).status == status, age
+        if status == 202:
+            assert (await client.send("GET", PROPERTIES)).xml.findtext(".//MaxAgeInSeconds") == (age or "0")
+
+
 async def test_every_word_of_include_is_taken_and_no_other(client) -> None:
     assert set(WORDS) == INCLUDES
     page = "/recordings?restype=container&comp=list&include="

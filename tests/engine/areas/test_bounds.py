@@ -48,8 +48,9 @@ def test_the_number_of_keys_counts_living_ones_of_the_whole_area(areas):
     few = AreasPolicy(max_keys=2)
     areas.create(A, {"a": "1", "b": "1"}, ttl=10, policy=few)
     areas.update(A, {"a": "2"}, ttl=20, policy=few)
-    with pytest.raises(TooLarge):
+    with pytest.raises(TooLarge) as refused:
         areas.update(A, {"c": "1"}, policy=few)
+    assert refused.value.reason == "keys"
     areas.pass_time(10)
     areas.update(A, {"c": "1"}, policy=few)
     assert areas.listing(A) == {"a": "2", "c": "1"}
