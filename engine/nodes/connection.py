@@ -9,8 +9,10 @@ import trio
 
 from retain.engine.nodes.options import Connect
 from retain.engine.writing.threads import in_thread
+from retain.journal.errors import BadTarget
+from retain.journal.format.record import Head
 from retain.journal.log import Committed
-from retain.journal.shared.interface import Shared
+from retain.journal.shared.interface import Shared, SharedHead
 
 FETCH_RECORDS: Final = 2000
 """About so many records are applied in one go, where nobody waits for them."""
@@ -58,3 +60,27 @@ def portions(frames: Sequence[Committed]) -> Iterator[list[Committed]]:
             portion = []
     if portion:
         yield portion
+
+
+def refuse_other_log(head: SharedHead, identity: bytes, here: Head) -> None:
+    """Refuse a shared log that is not that of this folder.
+
+    Args:
+        head: Where the shared log ends.
+        identity: The journal's.
+        here: Where the journal in this folder ends.
+
+    Raises:
+        BadTarget: The shared log is another journal's, or an earlier moment of this one.
+
+    """
+    if head.identity != identity:
+        raise BadTarget(
+            "the shared log belongs to another journal than this data folder; check the addresses of both"
+        )
+    if head.seq < here.seq or (head.seq == here.seq and head.root != here.root):
+        raise BadTarget(
+            f"the shared log ends with record {head.seq}, this folder with record {here.seq}: the "
+            "database was restored to an earlier moment. Stop all nodes, keep the folder with the most "
+            "records, and create the shared log anew from it"
+        )

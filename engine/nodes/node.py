@@ -19,7 +19,7 @@ from retain.engine.core.errors import EngineError, NodeNotReady, StorageFailed, 
 from retain.engine.engine import Engine
 from retain.engine.following.codec import BadMessage
 from retain.engine.nodes.causes import in_words, leaves
-from retain.engine.nodes.connection import Connection, portions
+from retain.engine.nodes.connection import Connection, portions, refuse_other_log
 from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.leader import Leader
 from retain.engine.nodes.options import Cluster, SteppedDown
@@ -142,6 +142,10 @@ class NodeEngine(Engine):
         """End all that is due now, at the leader only."""
         self._check_leads()
         return await super().sweep()
+
+    async def sweep_orphans(self) -> list[str]:
+        """Refuse: another node may have made a file whose event is not here yet. See `StoreOrphans`."""
+        raise Unavailable("a node of a cluster does not search for payload files without an event")
 
     def statistics(self) -> Statistics:
         """Return the statistics of this moment."""
@@ -352,7 +356,8 @@ class NodeEngine(Engine):
         while True:
             try:
                 head = await self.with_shared(lambda shared: shared.head())
-                self._look_at(head)
+                self._leader = head.leader
+                refuse_other_log(head, self.identity, self._log.head)
                 if head.remaining <= 0 or head.leader == self.node.name:
                     await self._lead(head)
                 else:
@@ -375,21 +380,6 @@ class NodeEngine(Engine):
         self._cause = cause
         if any(isinstance(one, journal.Unsettled) for one in errors):
             self.why = "the shared log does not answer; the log of this node has the reason"
-
-    def _look_at(self, head: SharedHead) -> None:
-        """Refuse a shared log that is not this folder's."""
-        here = self._log.head
-        self._leader = head.leader
-        if head.identity != self.identity:
-            raise journal.BadTarget(
-                "the shared log belongs to another journal than this data folder; check the addresses of both"
-            )
-        if head.seq < here.seq or (head.seq == here.seq and head.root != here.root):
-            raise journal.BadTarget(
-                f"the shared log ends with record {head.seq}, this folder with record {here.seq}: the "
-                "database was restored to an earlier moment. Stop all nodes, keep the folder with the most "
-                "records, and create the shared log anew from it"
-            )
 
     async def _follow(self, head: SharedHead) -> None:
         self.why = f"the leader, node {head.leader}, does not answer"

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queries
-from retain.engine.core.errors import EngineError, NodeNotReady, NotFound
+from retain.engine.core.errors import EngineError, NodeNotReady, NotFound, Unavailable
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.options import Options
 from retain.journal import BadTarget, PayloadStore
@@ -58,6 +58,8 @@ async def test_no_node_searches_for_payload_files_without_an_event() -> None:
     async with running(site, "a") as (a,):
         assert a.role == "leader"
         await trio.sleep(1)
+        with pytest.raises(Unavailable, match="does not search"):
+            await a.sweep_orphans()
     assert PayloadStore(site.disks["a"]).names() == [name]
 
 
