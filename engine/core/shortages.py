@@ -16,7 +16,9 @@ DESCRIPTORS = "descriptors"
 MEMORY = "memory"
 THREADS = "threads"
 LOCKS = "locks"
-KINDS = (DESCRIPTORS, DISK, LOCKS, MEMORY, THREADS)
+STORE = "store"
+"""The store of payloads that the nodes of a cluster share."""
+KINDS = (DESCRIPTORS, DISK, LOCKS, MEMORY, STORE, THREADS)
 
 SHORT_S = 10.0
 """A shortage counts as over when it has not occurred for this long, in seconds."""
@@ -32,8 +34,11 @@ _ERRNO = {
     errno.ENOLCK: LOCKS,
     errno.EINTR: LOCKS,
     errno.EAGAIN: THREADS,
+    errno.EHOSTDOWN: STORE,
 }
 _NO_THREAD = "can't start new thread"
+_SHORT = "the server is short of resources for the moment; try again"
+_NO_STORE = "the store of large content does not answer for the moment; try again"
 
 
 def shortage_in(error: BaseException) -> str:
@@ -57,11 +62,11 @@ class Shortages:
         self.met: Counter[str] = Counter()
         self._last: dict[str, float] = {}
 
-    def note(self, kind: str, now: float) -> None:
-        """Count a shortage, and log its first occurrence."""
+    def note(self, kind: str, now: float, why: str = "") -> None:
+        """Count a shortage, and log its first occurrence, with what the system said."""
         self.met[kind] += 1
         if kind not in self._last:
-            LOG.warning("resource shortage", extra={"facts": {"of": kind}})
+            LOG.warning("resource shortage", extra={"facts": {"of": kind} | ({"why": why} if why else {})})
         self._last[kind] = now
 
     def refusal(self, error: BaseException, now: float) -> Exhausted | None:
@@ -69,8 +74,8 @@ class Shortages:
         kind = shortage_in(error)
         if not kind:
             return None
-        self.note(kind, now)
-        return Exhausted("the server is short of resources for the moment; try again", reason=kind)
+        self.note(kind, now, str(error))
+        return Exhausted(_NO_STORE if kind == STORE else _SHORT, reason=kind)
 
     def over(self, kind: str) -> None:
         """Record that the shortage is over."""

@@ -252,6 +252,8 @@ class Upload:
             shortages.note(DISK, trio.current_time())
             raise StorageFull("the disk has no space for this body; deletes still work") from error
         except journal.WriteFailed as error:
+            if refusal := shortages.refusal(error, trio.current_time()):
+                raise refusal from error
             raise StorageFailed("the body could not be written; see the server's log") from error
 
 

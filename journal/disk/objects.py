@@ -127,7 +127,8 @@ class StoredObjects:
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from None
         except self._library.exceptions.BaseError as error:
-            raise OSError(errno.EIO, f"the object store refused: {_first_line(error)}", name) from error
+            # Not EIO, which is damage: the store may answer again a moment later.
+            raise OSError(errno.EHOSTDOWN, f"the object store refused: {_first_line(error)}", name) from error
 
 
 class ObjectFile(File):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+from typing import NoReturn
 
 import pytest
 
@@ -48,3 +50,34 @@ async def test_a_search_after_the_start_names_what_is_lost(caplog: pytest.LogCap
                 with pytest.raises(NotFound) as caught:
                     await engine.open_body(value.body)  # type: ignore[union-attr]
                 assert caught.value.reason == "lost"
+
+
+async def test_a_store_that_does_not_answer_is_a_shortage_until_it_does(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with areas_client() as client:
+        name = await client.create({"f": FilePart(DATA), "k": "v"})
+        [file] = client.payload_files()
+
+        open_file = client.disk.open
+
+        def silent(*arguments: object) -> NoReturn:
+            raise OSError(errno.EHOSTDOWN, "the object store refused: no route")
+
+        def open_unless_sealed(path: str, **options: bool) -> object:
+            return silent() if path == payload_path(file) else open_file(path, **options)
+
+        with caplog.at_level(logging.WARNING, "retain.engine"), monkeypatch.context() as patched:
+            patched.setattr(client.disk, "open", open_unless_sealed)
+            patched.setattr(client.disk, "replace", silent)
+            for answer in (
+                await client.get(f"/binary/{name}/f"),
+                await client.post("/3600", {"f": FilePart(DATA)}),
+            ):
+                assert (answer.status, answer.headers.get("Retry-After")) == (503, "1")
+                assert "the store of large content does not answer" in answer.json()["message"]
+            assert (await client.get(f"/{name}/k")).body == b"v"
+        [record] = caplog.records
+        assert (record.getMessage(), record.__dict__["facts"]["of"]) == ("resource shortage", "store")
+        assert (await client.get(f"/binary/{name}/f")).body == DATA
+        assert client.payload_files() == [file]

@@ -210,6 +210,7 @@ def chained(outer: BaseException, cause: BaseException) -> BaseException:
         (OSError(errno.ENOMEM, "x"), "memory"),
         (OSError(errno.ENOLCK, "x"), "locks"),
         (OSError(errno.EINTR, "x"), "locks"),
+        (OSError(errno.EHOSTDOWN, "x"), "store"),
         (OSError(errno.EIO, "x"), ""),
         (OSError(errno.ENOSPC, "x"), ""),
         (MemoryError(), "memory"),
