@@ -41,7 +41,7 @@ TOKEN = issue_account_sas(
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class BlobPeer:
     """A server to measure: Retain or another, with the same account.
 
     Attributes:

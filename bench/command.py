@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from retain.bench import ceiling
-from retain.bench.compare import Change, NotComparable, checkout, compare
+from retain.bench.compare import NotComparable, VersionComparison, checkout, compare
 from retain.bench.metrics import METRICS, NOT_INSTALLED
-from retain.bench.result import Result, latest, number
-from retain.bench.scenario import Scenario, Settings, scenarios
+from retain.bench.result import RunResult, latest, number
+from retain.bench.scenario import RunSettings, Scenario, scenarios
 
 RESULTS: Final = Path("bench-results")
 """The folder for results, below the present one."""
@@ -65,10 +65,10 @@ def _measuring(function: Any) -> Any:
 
 def _settings(
     rounds: int, seconds: float, connections: int, scale: float, quick: bool, seed: int, **more: Any
-) -> Settings:
+) -> RunSettings:
     if quick:
         rounds, seconds, scale = 1, 1.0, QUICK
-    return Settings(rounds, seconds, connections, scale, seed, **more)
+    return RunSettings(rounds, seconds, connections, scale, seed, **more)
 
 
 def _chosen(names: tuple[str, ...]) -> list[Scenario]:
@@ -99,7 +99,7 @@ def run(
     """Run scenarios, or `all`, and keep the results."""
     settings = _settings(**options, with_peers=not no_peers, checkout=checkout)
     console = Console(stderr=as_json, highlight=False)
-    results: list[Result] = []
+    results: list[RunResult] = []
     for scenario in _chosen(names):
         try:
             result = scenario.run(settings)
@@ -138,7 +138,7 @@ def compare_versions(base: str, head: str, names: tuple[str, ...], **options: An
     try:
         with checkout(base, Path.cwd()) as before, checkout(head, Path.cwd()) as after:
             for scenario in _chosen(names):
-                found: list[Change] = []
+                found: list[VersionComparison] = []
                 for turn, so_far in compare(scenario, settings, before, after):
                     click.echo(f"{scenario.name}: round {turn} of {settings.rounds}", err=True)
                     found = so_far
@@ -149,7 +149,7 @@ def compare_versions(base: str, head: str, names: tuple[str, ...], **options: An
     sys.exit(1 if worse else 0)
 
 
-def _compared(name: str, found: list[Change]) -> Table:
+def _compared(name: str, found: list[VersionComparison]) -> Table:
     table = Table("case", "figure", "base", "head", "head / base", "95 % of", "", title=name)
     for one in found:
         word = "worse" if one.is_worse else "better" if one.is_real else "no change beyond noise"
@@ -182,7 +182,7 @@ def _compared(name: str, found: list[Change]) -> Table:
 def report(folder: Path, html: Path | None, markdown: Path | None, update: Path | None) -> None:
     """Write a report of the newest results of each scenario in FOLDER."""
     try:
-        from retain.bench.pages import page, tables, updated
+        from retain.bench.pages import report_page, tables, updated
     except ModuleNotFoundError:
         raise click.ClickException(NOT_INSTALLED) from None
     try:
@@ -192,7 +192,7 @@ def report(folder: Path, html: Path | None, markdown: Path | None, update: Path 
     if not results:
         raise click.ClickException(f"{folder} contains no results; create some with `retain bench run`")
     if html is not None:
-        html.write_text(page(results))
+        html.write_text(report_page(results))
         click.echo(f"wrote {html}")
     if markdown is not None:
         markdown.write_text(tables(results))

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from retain.bench.metrics import METRICS
-from retain.bench.result import Result
-from retain.bench.scenario import Scenario, Settings
+from retain.bench.result import RunResult
+from retain.bench.scenario import RunSettings, Scenario
 
 COMPARED: Final = (
     "per_second",
@@ -55,7 +55,7 @@ class NotComparable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VersionComparison:
     """One figure at both versions.
 
     Attributes:
@@ -107,7 +107,7 @@ def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     return math.exp(middle), math.exp(middle - reach), math.exp(middle + reach)
 
 
-def changes(base: Result, head: Result) -> list[Change]:
+def changes(base: RunResult, head: RunResult) -> list[VersionComparison]:
     """Return the changes of all figures that both results have for the same number of rounds."""
     found = []
     theirs = {(row.case, row.server): row for row in base.rows}
@@ -121,7 +121,7 @@ def changes(base: Result, head: Result) -> list[Change]:
             if ratios:
                 middle, low, high = interval(ratios)
                 medians = other.median(metric), row.median(metric)
-                found.append(Change(head.scenario, row.case, metric, *medians, middle, low, high))
+                found.append(VersionComparison(head.scenario, row.case, metric, *medians, middle, low, high))
     return found
 
 
@@ -160,15 +160,15 @@ def checkout(revision: str, repository: Path) -> Iterator[Path]:
 
 
 def compare(
-    scenario: Scenario, settings: Settings, base: Path, head: Path
-) -> Iterator[tuple[int, list[Change]]]:
+    scenario: Scenario, settings: RunSettings, base: Path, head: Path
+) -> Iterator[tuple[int, list[VersionComparison]]]:
     """Run a scenario at both versions in turn; after each round, give its number and the changes so far.
 
     Raises:
         NotComparable: A version has no such scenario, or it failed there.
 
     """
-    kept: dict[Path, Result] = {}
+    kept: dict[Path, RunResult] = {}
     for turn in range(settings.rounds):
         for version in (base, head) if turn % 2 == 0 else (head, base):
             one = _round(scenario, settings, version)
@@ -184,7 +184,7 @@ def compare(
         yield turn + 1, changes(kept[base], kept[head])
 
 
-def _round(scenario: Scenario, settings: Settings, version: Path) -> Result:
+def _round(scenario: Scenario, settings: RunSettings, version: Path) -> RunResult:
     """Run one round in a process of its own.
 
     A server of any version is measured by this harness; code that runs inside the harness is measured by that
@@ -206,4 +206,4 @@ def _round(scenario: Scenario, settings: Settings, version: Path) -> Result:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotComparable(f"{scenario.name} failed at {version}: {done.stderr.strip()[-1000:]}")
-    return Result.load(json.loads(done.stdout)[0])
+    return RunResult.load(json.loads(done.stdout)[0])

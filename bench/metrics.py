@@ -74,7 +74,7 @@ class Latencies:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Measurement:
     """One measurement: figures by the name of their metric, and the curve of latencies if there is one."""
 
     figures: dict[str, float]
@@ -88,7 +88,7 @@ class Sample:
         curve: Sequence[tuple[float, float]],
         cpu_seconds: float | None = None,
         cpu_operations: int | None = None,
-    ) -> Sample:
+    ) -> Measurement:
         """Return the sample of operations that were counted over `seconds`.
 
         Args:

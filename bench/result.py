@@ -16,14 +16,14 @@ from typing import Any, Self
 from rich.console import Console
 from rich.table import Table
 
-from retain.bench.metrics import METRICS, Sample
+from retain.bench.metrics import METRICS, Measurement
 
 FORMAT = 1
 """The version of the JSON document."""
 
 
 @dataclass(slots=True)
-class Row:
+class ResultRow:
     """What was measured of one case at one server.
 
     Attributes:
@@ -39,7 +39,7 @@ class Row:
     figures: dict[str, list[float]] = field(default_factory=dict)
     curves: list[list[tuple[float, float]]] = field(default_factory=list)
 
-    def add(self, sample: Sample) -> None:
+    def add(self, sample: Measurement) -> None:
         """Add the measurement of one round."""
         for name, value in sample.figures.items():
             self.figures.setdefault(name, []).append(value)
@@ -82,27 +82,27 @@ class Ratio:
 
 
 @dataclass(slots=True)
-class Result:
+class RunResult:
     """One scenario's result. `command` repeats it; `notes` are circumstances that a reader must know."""
 
     scenario: str
     command: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ResultRow] = field(default_factory=list)
     ratios: list[Ratio] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=lambda: machine())
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
-    def add(self, case: str, sample: Sample, server: str = "retain") -> None:
+    def add(self, case: str, sample: Measurement, server: str = "retain") -> None:
         """Add one measurement of a case at a server."""
         for row in self.rows:
             if (row.case, row.server) == (case, server):
                 row.add(sample)
                 return
-        self.rows.append(Row(case, server))
+        self.rows.append(ResultRow(case, server))
         self.rows[-1].add(sample)
 
-    def row(self, case: str, server: str = "retain") -> Row:
+    def row(self, case: str, server: str = "retain") -> ResultRow:
         """Return a row.
 
         Raises:
@@ -117,8 +117,8 @@ class Result:
     def ratio(
         self,
         name: str,
-        of: Row,
-        to: Row,
+        of: ResultRow,
+        to: ResultRow,
         metric: str = "per_second",
         *,
         goal: float | None = None,
@@ -175,7 +175,7 @@ class Result:
         if document.get("format") != FORMAT:
             raise ValueError(f"a result of format {document.get('format')!r} is not known here")
         rows = [
-            Row(
+            ResultRow(
                 one["case"],
                 one["server"],
                 one["figures"],
@@ -195,17 +195,17 @@ class Result:
         )
 
 
-def latest(folder: Path) -> list[Result]:
+def latest(folder: Path) -> list[RunResult]:
     """Return the newest result of each scenario in a folder, by scenario.
 
     Raises:
         ValueError: A file in it is no result.
 
     """
-    newest: dict[str, Result] = {}
+    newest: dict[str, RunResult] = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            result = Result.load(json.loads(path.read_text()))
+            result = RunResult.load(json.loads(path.read_text()))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is no result of a benchmark: {error}") from error
         known = newest.get(result.scenario)
@@ -214,7 +214,7 @@ def latest(folder: Path) -> list[Result]:
     return [newest[name] for name in sorted(newest)]
 
 
-def cells(row: Row, columns: list[str]) -> list[str]:
+def cells(row: ResultRow, columns: list[str]) -> list[str]:
     """Return a row's medians as texts."""
     return [number(row.median(name)) if name in row.figures else "" for name in columns]
 

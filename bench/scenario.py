@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from retain.bench.metrics import Sample
-from retain.bench.result import Result
+from retain.bench.metrics import Measurement
+from retain.bench.result import RunResult
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RunSettings:
     """How a scenario is run.
 
     Attributes:
@@ -43,7 +43,7 @@ class Settings:
 
     def command(self, scenario: str) -> str:
         """Return the command that repeats a run."""
-        default = Settings()
+        default = RunSettings()
         options = [
             f" --{name} {getattr(self, name):g}"
             for name in ("rounds", "seconds", "connections", "scale", "seed")
@@ -67,13 +67,13 @@ class Scenario:
 
     name: str
     about: str
-    measure: Callable[[Settings, Result], None]
+    measure: Callable[[RunSettings, RunResult], None]
     peers: tuple[str, ...] = ()
     over_http: bool = False
 
-    def run(self, settings: Settings) -> Result:
+    def run(self, settings: RunSettings) -> RunResult:
         """Measure, and return the result."""
-        result = Result(self.name, settings.command(self.name))
+        result = RunResult(self.name, settings.command(self.name))
         self.measure(settings, result)
         return result
 
@@ -91,10 +91,10 @@ def scenarios() -> Mapping[str, Scenario]:
     return {scenario.name: scenario for scenario in sorted(found, key=lambda one: one.name)}
 
 
-Case = Callable[[], Sample]
+Case = Callable[[], Measurement]
 
 
-def in_rounds(settings: Settings, result: Result, cases: Mapping[tuple[str, str], Case]) -> None:
+def in_rounds(settings: RunSettings, result: RunResult, cases: Mapping[tuple[str, str], Case]) -> None:
     """Run each case, named by (case, server), once a round.
 
     They take turns, so that a drift of the machine affects all alike. Every other round runs in reverse

@@ -8,7 +8,7 @@ nothing from the rest of the project.
 
 from __future__ import annotations
 
-from retain.journal.backup.create import BackupReport, Moment, backup, check_backup
+from retain.journal.backup.create import BackupReport, Moment, check_backup, create_backup
 from retain.journal.backup.manifest import Manifest, read_manifest
 from retain.journal.backup.restore import RestoreReport, restore
 from retain.journal.check.repair import Loss, RepairReport, repair
@@ -130,9 +130,9 @@ __all__ = [
     "Verb",
     "Verifier",
     "WriteFailed",
-    "backup",
     "between",
     "check_backup",
+    "create_backup",
     "export_erasures",
     "history",
     "open_checkpoint",

@@ -7,6 +7,6 @@ code, and send requests made from it to a running server.
 
 from __future__ import annotations
 
-from retain.api.openapi.document import NAMES, TITLES, document, whole
+from retain.api.openapi.document import NAMES, TITLES, document_of, whole
 
-__all__ = ["NAMES", "TITLES", "document", "whole"]
+__all__ = ["NAMES", "TITLES", "document_of", "whole"]

@@ -29,7 +29,7 @@ TITLES: Final = {
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
-def document(name: str, base: str) -> Doc:
+def document_of(name: str, base: str) -> Doc:
     """Return the description of one interface.
 
     Args:
@@ -44,7 +44,7 @@ def document(name: str, base: str) -> Doc:
 
 
 def whole(names: Iterable[str], base: str) -> Doc:
-    """Return the description of several interfaces in one document. As `document`."""
+    """Return the description of several interfaces in one document. As `document_of`."""
     about = "Everything this server offers to programs, an interface for each tag."
     return _document("Retain", about, list(names), base)
 

@@ -121,8 +121,8 @@ class Documentation:
 
     def _described(self, name: str | None, base: str) -> bytes:
         with importing():
-            from retain.api.openapi import document, whole  # no start has to wait for these tables
-        found = whole(self._interfaces, base) if name is None else document(name, base)
+            from retain.api.openapi import document_of, whole  # no start has to wait for these tables
+        found = whole(self._interfaces, base) if name is None else document_of(name, base)
         return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
 
     async def _page(self, request: Request, rest: list[str]) -> Response:

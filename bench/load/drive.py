@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from retain.bench.load.requests import check
-from retain.bench.metrics import QUANTILES, Sample, cpu_seconds
+from retain.bench.metrics import QUANTILES, Measurement, cpu_seconds
 
 WRK_BYTES: Final = 65_536
 """wrk gets its requests as texts in a script: longer ones are sent by Retain's generator."""
@@ -55,7 +55,7 @@ class Load:
     may_use_wrk: bool = True
 
 
-def measure(load: Load) -> Sample:
+def measure(load: Load) -> Measurement:
     """Run the load in a process of its own.
 
     Raises:
@@ -68,7 +68,7 @@ def measure(load: Load) -> Sample:
     fits = load.rate is None and load.seconds >= 1 and max(map(len, load.requests)) <= WRK_BYTES
     by_wrk = load.may_use_wrk and fits and shutil.which("wrk")
     answer = _by_wrk(load) if by_wrk else _by_generator(load)
-    return Sample.of(
+    return Measurement.of(
         answer["operations"],
         answer["seconds"],
         [(point[0], point[1]) for point in answer["curve"]],

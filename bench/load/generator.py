@@ -23,7 +23,7 @@ from retain.bench.metrics import Latencies
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
 
-class Connection:
+class LoadConnection:
     """One keep-alive connection."""
 
     def __init__(self, port: int) -> None:
@@ -93,7 +93,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     requests = [request.encode("latin-1") for request in order["requests"]]
     random.Random(order["seed"]).shuffle(requests)
     selector = selectors.DefaultSelector()
-    free = deque(Connection(order["port"]) for _ in range(order["connections"]))
+    free = deque(LoadConnection(order["port"]) for _ in range(order["connections"]))
     for connection in free:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
     pace = 1 / order["rate"] if order["rate"] else 0.0

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from retain.bench.pages.markdown import tables, updated
-from retain.bench.pages.page import page
+from retain.bench.pages.page import report_page
 
-__all__ = ["page", "tables", "updated"]
+__all__ = ["report_page", "tables", "updated"]

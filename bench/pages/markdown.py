@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from retain.bench.metrics import METRICS
-from retain.bench.result import Result, cells, number
+from retain.bench.result import RunResult, cells, number
 
 _PLACE: Final = re.compile(r"(<!-- bench ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def tables(results: Sequence[Result]) -> str:
+def tables(results: Sequence[RunResult]) -> str:
     """Return a section for each result."""
     return "\n".join(f"## {result.scenario}\n\n{section(result)}" for result in results)
 
 
-def section(result: Result) -> str:
+def section(result: RunResult) -> str:
     """Return the command, the ratios, the figures and the notes of one result."""
     machine = result.machine
     lines = [
@@ -35,7 +35,7 @@ def section(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
-def updated(text: str, results: Iterable[Result]) -> tuple[str, list[str]]:
+def updated(text: str, results: Iterable[RunResult]) -> tuple[str, list[str]]:
     """Return a page with the results in their places, and the names of those that had one.
 
     A place is between `<!-- bench SCENARIO -->` and `<!-- end -->`, each on a line of its own.

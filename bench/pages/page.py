@@ -9,11 +9,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from retain.bench.metrics import METRICS
 from retain.bench.pages import plots
-from retain.bench.result import Result, cells, number
+from retain.bench.result import RunResult, cells, number
 from retain.bench.scenario import scenarios
 
 
-def page(results: Sequence[Result]) -> str:
+def report_page(results: Sequence[RunResult]) -> str:
     """Return the page of some results."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined

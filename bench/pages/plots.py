@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from retain.bench.metrics import METRICS
-from retain.bench.result import Result, Row
+from retain.bench.result import ResultRow, RunResult
 
 _INK: Final = "#010203"
 """Replaced by the colour of the page's text."""
@@ -37,7 +37,7 @@ _RATES: Final = ("per_second", "mib_per_second")
 _TICKS: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
 
 
-def rates(result: Result) -> str | None:
+def rates(result: RunResult) -> str | None:
     """Return bars of each server's rate in each case; None if no rates were measured."""
     metric = next((name for name in _RATES if any(name in row.figures for row in result.rows)), None)
     if metric is None:
@@ -61,7 +61,7 @@ def rates(result: Result) -> str | None:
         return _drawn(figure, axes, legend=len(servers) > 1)
 
 
-def latencies(result: Result) -> str | None:
+def latencies(result: RunResult) -> str | None:
     """Return the curves of latencies by percentile; None if there are none."""
     rows = [row for row in result.rows if row.curves]
     if not rows:
@@ -83,7 +83,7 @@ def latencies(result: Result) -> str | None:
         return _drawn(figure, axes, legend=True)
 
 
-def _label(row: Row, rows: Sequence[Row]) -> str:
+def _label(row: ResultRow, rows: Sequence[ResultRow]) -> str:
     return row.case if len({one.server for one in rows}) == 1 else f"{row.case}, {row.server}"
 
 

@@ -12,8 +12,8 @@ from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.load.requests import Client, request
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
 FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 BODY: Final = b"Key1=Value1&Key2=Value2&Key3=Value3"
@@ -22,7 +22,7 @@ PREPARED: Final = 1000
 EMPTY, BARE, REDIS = "empty Quart-Trio handler", "bare ASGI callable", "Redis, always synced"
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Measure queries and durable creations."""
     ours, theirs = processors()
     cases: dict[tuple[str, str], Case] = {}
@@ -78,7 +78,7 @@ def measure(settings: Settings, result: Result) -> None:
         _compared(result)
 
 
-def _compared(result: Result) -> None:
+def _compared(result: RunResult) -> None:
     query, create = result.row("query all"), result.row("create")
     result.ratio("query all / empty GET", query, result.row("GET", EMPTY), goal=8)
     result.ratio("query one / empty GET", result.row("query one"), result.row("GET", EMPTY), goal=8)

@@ -17,10 +17,10 @@ from retain.bench import blob_data as blobs
 from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.load.requests import Client, request
-from retain.bench.metrics import Sample, resident_bytes
+from retain.bench.metrics import Measurement, resident_bytes
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
 FEW: Final = 1000
 MANY: Final = 20_000
@@ -31,7 +31,7 @@ _GOALS: Final = {f"GET 1 KiB of {FEW:,}": 8.0, f"PUT 1 KiB of {FEW:,}": 9.0, f"G
 """The goals relative to Azurite."""
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Measure small blobs among few and many, a page, a search, one large blob, memory and the start."""
     many = settings.scaled(MANY, 2 * FEW)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
@@ -58,7 +58,7 @@ def measure(settings: Settings, result: Result) -> None:
             for peer in peers:
                 result.add(
                     f"memory with {many:,} blobs",
-                    Sample({"mib": resident_bytes(peer.pid) / 2**20}),
+                    Measurement({"mib": resident_bytes(peer.pid) / 2**20}),
                     peer.name,
                 )
                 result.notes.append(f"{peer.name}: {empty[peer.name] / 2**20:,.0f} MiB with none")
@@ -77,22 +77,26 @@ def _goal(case: str, server: str) -> float | None:
     return _GOALS.get(case) if server == AZURITE else None
 
 
-def _started(stack: ExitStack, folder: Path, settings: Settings, result: Result) -> list[blobs.Peer]:
+def _started(
+    stack: ExitStack, folder: Path, settings: RunSettings, result: RunResult
+) -> list[blobs.BlobPeer]:
     """Start both servers on their folders, Retain first."""
     core = processors()[0]
     ours = servers.retain(folder / "retain", blobs.configuration(folder), core, checkout=settings.checkout)
-    started = [blobs.Peer(OURS, *stack.enter_context(ours))]
+    started = [blobs.BlobPeer(OURS, *stack.enter_context(ours))]
     if settings.with_peers:
         try:
             theirs = stack.enter_context(servers.azurite(folder / "azurite", core))
         except RuntimeError as error:
             result.notes.append(str(error))
         else:
-            started.append(blobs.Peer(AZURITE, *theirs))
+            started.append(blobs.BlobPeer(AZURITE, *theirs))
     return started
 
 
-def _load(peer: blobs.Peer, requests: list[bytes], expect: int, connections: int, settings: Settings) -> Case:
+def _load(
+    peer: blobs.BlobPeer, requests: list[bytes], expect: int, connections: int, settings: RunSettings
+) -> Case:
     load = Load(
         peer.port,
         requests,
@@ -106,7 +110,9 @@ def _load(peer: blobs.Peer, requests: list[bytes], expect: int, connections: int
     return lambda: ask(load)
 
 
-def _small(peers: list[blobs.Peer], there: int, many: int, settings: Settings) -> dict[tuple[str, str], Case]:
+def _small(
+    peers: list[blobs.BlobPeer], there: int, many: int, settings: RunSettings
+) -> dict[tuple[str, str], Case]:
     """Return the cases of small blobs among `there` existing ones."""
     step = max(1, there // FEW)
     reads, writes = blobs.gets(range(0, there, step)), blobs.puts(range(0, there, step), many)
@@ -117,7 +123,7 @@ def _small(peers: list[blobs.Peer], there: int, many: int, settings: Settings) -
     return cases
 
 
-def _indexes(peers: list[blobs.Peer], many: int, settings: Settings) -> dict[tuple[str, str], Case]:
+def _indexes(peers: list[blobs.BlobPeer], many: int, settings: RunSettings) -> dict[tuple[str, str], Case]:
     """Return the cases of a page of the listing and of a selective search, one request after the other."""
     page = [request("GET", blobs.list_target(PAGE), headers=blobs.HEADERS)]
     find = [request("GET", blobs.find_target(), headers=blobs.HEADERS)]
@@ -128,7 +134,7 @@ def _indexes(peers: list[blobs.Peer], many: int, settings: Settings) -> dict[tup
     return cases
 
 
-def _large(peers: list[blobs.Peer], settings: Settings) -> dict[tuple[str, str], Case]:
+def _large(peers: list[blobs.BlobPeer], settings: RunSettings) -> dict[tuple[str, str], Case]:
     """Return the cases of one large blob, up and down."""
     where = blobs.target(f"/{blobs.CONTAINER}/large")
     up = [request("PUT", where, blobs.body_of(0, blobs.LARGE), blobs.PUT)]
@@ -141,18 +147,18 @@ def _large(peers: list[blobs.Peer], settings: Settings) -> dict[tuple[str, str],
 
 
 def _in_mebibytes(case: Case) -> Case:
-    def measured() -> Sample:
+    def measured() -> Measurement:
         rate = case().figures["per_second"]
-        return Sample({"mib_per_second": rate * blobs.LARGE / 2**20})
+        return Measurement({"mib_per_second": rate * blobs.LARGE / 2**20})
 
     return measured
 
 
 def _s3rver(
-    stack: ExitStack, folder: Path, settings: Settings, result: Result
+    stack: ExitStack, folder: Path, settings: RunSettings, result: RunResult
 ) -> dict[tuple[str, str], Case]:
     try:
-        peer = blobs.Peer(S3RVER, *stack.enter_context(servers.s3rver(folder / "s3", processors()[0])))
+        peer = blobs.BlobPeer(S3RVER, *stack.enter_context(servers.s3rver(folder / "s3", processors()[0])))
     except RuntimeError as error:
         result.notes.append(str(error))
         return {}
@@ -169,7 +175,7 @@ def _s3rver(
         }
 
 
-def _starts(settings: Settings, result: Result, folder: Path, many: int) -> None:
+def _starts(settings: RunSettings, result: RunResult, folder: Path, many: int) -> None:
     """Measure from the start of the process to the first blob read, with all data written before."""
     core = processors()[0]
     for _ in range(settings.rounds):
@@ -180,8 +186,8 @@ def _starts(settings: Settings, result: Result, folder: Path, many: int) -> None
             ),
             many,
         )
-        result.add(f"start with {many:,} blobs", Sample({"seconds": ours}), OURS)
-        result.add(f"start with {many:,} blobs", Sample({"seconds": theirs}), AZURITE)
+        result.add(f"start with {many:,} blobs", Measurement({"seconds": ours}), OURS)
+        result.add(f"start with {many:,} blobs", Measurement({"seconds": theirs}), AZURITE)
 
 
 def first_answer(server: Callable[[], AbstractContextManager[tuple[int, int]]], count: int) -> float:

@@ -13,16 +13,16 @@ from typing import Final
 
 from retain.bench import blob_data as blobs
 from retain.bench.load.transfer import transfer
-from retain.bench.metrics import Sample, cpu_seconds, forget_peak, peak_resident_bytes, resident_bytes
+from retain.bench.metrics import Measurement, cpu_seconds, forget_peak, peak_resident_bytes, resident_bytes
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
 MEBIBYTES: Final = 1024
 UP, DOWN, NGINX = "up", "down", "nginx"
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Measure rates, and the memory of a transfer beyond the server's at rest."""
     mebibytes = settings.scaled(MEBIBYTES, 64)
     size = mebibytes << 20
@@ -69,13 +69,13 @@ def measure(settings: Settings, result: Result) -> None:
 
 
 def _rate(pid: int, size: int, run: Callable[[], float]) -> Case:
-    def measured() -> Sample:
+    def measured() -> Measurement:
         before, spent = resident_bytes(pid), cpu_seconds(pid)
         forget_peak(pid)
         seconds = run()
         extra = max(0, peak_resident_bytes(pid) - before)
         figures = {"mib_per_second": size / 2**20 / seconds, "mib": extra / 2**20}
-        return Sample(figures | {"cpu_seconds": cpu_seconds(pid) - spent})
+        return Measurement(figures | {"cpu_seconds": cpu_seconds(pid) - spent})
 
     return measured
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from retain.api.blobs.wire import crc64
 from retain.bench import blob_data as blobs
-from retain.bench.metrics import Sample, cpu_seconds
+from retain.bench.metrics import Measurement, cpu_seconds
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds
 
 MEBIBYTES = 8
 BODY = bytes(range(256)) * (MEBIBYTES << 12)
@@ -27,7 +27,7 @@ BLOCK = blobs.target(f"/{blobs.CONTAINER}/sums", "comp=block&blockid=MDAx")
 FORM = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n%b\r\n--b--\r\n' % BODY
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Send 8 MiB in each of four ways, and a small request after the other beside each."""
     checksum = {"x-ms-content-crc64": crc64.encode(crc64.crc64(BODY))}
     asked: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
@@ -55,7 +55,7 @@ def measure(settings: Settings, result: Result) -> None:
     )
 
 
-def _sent(port: int, pid: int, method: str, target: str, body: bytes, headers: dict[str, str]) -> Sample:
+def _sent(port: int, pid: int, method: str, target: str, body: bytes, headers: dict[str, str]) -> Measurement:
     """Return the server's processor time of one upload, and the longest wait of another client."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     with _another_client(port) as waits:
@@ -67,7 +67,7 @@ def _sent(port: int, pid: int, method: str, target: str, body: bytes, headers: d
     connection.close()
     if answer.status not in (200, 201):
         raise RuntimeError(f"{method} was answered {answer.status}")
-    return Sample({"cpu_seconds": spent, "worst_ms": max(waits) * 1000})
+    return Measurement({"cpu_seconds": spent, "worst_ms": max(waits) * 1000})
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from retain.bench import blob_data as blobs
 from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.load.requests import Client, request
-from retain.bench.metrics import Sample, cpu_seconds, resident_bytes
+from retain.bench.metrics import Measurement, cpu_seconds, resident_bytes
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Scenario, Settings, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import RunSettings, Scenario, processors
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.conditions import UNCONDITIONAL
 from retain.engine.blobs.container_commands import EnsureContainers
@@ -34,7 +34,7 @@ PAGES: Final = 40
 HEADERS: Final = ContentHeaders(content_type="application/octet-stream")
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Fill data folders through the engine, then start a server on each and measure it."""
     for count in (settings.scaled(one, 1000) for one in COUNTS):
         with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
@@ -42,14 +42,14 @@ def measure(settings: Settings, result: Result) -> None:
             spent = time.process_time()
             seconds = trio.run(_fill, folder / "retain", count)
             spent = time.process_time() - spent
-            result.add(f"write {count:,} blobs", Sample.of(count, seconds, [], spent))
+            result.add(f"write {count:,} blobs", Measurement.of(count, seconds, [], spent))
             _served(settings, result, folder, count)
     result.notes.append(
         "blobs of 1 KiB with two tags in one container; medians of the pages and searches of one run"
     )
 
 
-def _served(settings: Settings, result: Result, folder: Path, count: int) -> None:
+def _served(settings: RunSettings, result: RunResult, folder: Path, count: int) -> None:
     configuration, core = blobs.configuration(folder), processors()[0]
     for case in ("after a clean stop", "after SIGKILL"):
         begin = time.perf_counter()
@@ -60,17 +60,17 @@ def _served(settings: Settings, result: Result, folder: Path, count: int) -> Non
             with Client(port) as client:
                 client.send("GET", blobs.blob_target(count - 1), headers=blobs.HEADERS)
             figures = {"seconds": time.perf_counter() - begin, "cpu_seconds": cpu_seconds(pid)}
-            result.add(f"first answer of {count:,} {case}", Sample(figures))
+            result.add(f"first answer of {count:,} {case}", Measurement(figures))
             if case == "after a clean stop":
                 _asked(settings, result, (port, pid), count)
                 held = resident_bytes(pid)
                 result.add(
-                    f"memory with {count:,}", Sample({"mib": held / 2**20, "bytes_each": held / count})
+                    f"memory with {count:,}", Measurement({"mib": held / 2**20, "bytes_each": held / count})
                 )
                 os.kill(pid, 9)
 
 
-def _asked(settings: Settings, result: Result, at: tuple[int, int], count: int) -> None:
+def _asked(settings: RunSettings, result: RunResult, at: tuple[int, int], count: int) -> None:
     """Measure pages anywhere in the list, a selective search, and reads."""
     source = random.Random(settings.seed)
     starts = [source.randrange(count - PAGE) for _ in range(PAGES)] if count > PAGE else [0]

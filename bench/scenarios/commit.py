@@ -14,10 +14,10 @@ from typing import Final
 import trio
 
 from retain import engine
-from retain.bench.metrics import Latencies, Sample
+from retain.bench.metrics import Latencies, Measurement
 from retain.bench.peers.databases import Write, diskcache, has_diskcache, sqlite
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds
 from retain.bench.workloads import areas
 from retain.engine.areas.commands import CreateArea
 
@@ -27,7 +27,7 @@ COMPARED: Final = 1024
 """The size at which others are measured."""
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Let each client submit its next command when its last one is durable."""
     cases: dict[tuple[str, str], Case] = {}
     for size in SIZES:
@@ -57,7 +57,7 @@ def _name(size: int, clients: int) -> str:
     return f"{size:,} B, {clients} client{'s' if clients > 1 else ''}"
 
 
-async def _commits(clients: int, size: int, settings: Settings) -> Sample:
+async def _commits(clients: int, size: int, settings: RunSettings) -> Measurement:
     latencies, count = Latencies(), 0
 
     async def client(store: engine.Engine, commands: Iterator[CreateArea], end: float) -> None:
@@ -79,10 +79,10 @@ async def _commits(clients: int, size: int, settings: Settings) -> Sample:
                 for _ in range(clients):
                     nursery.start_soon(client, store, commands, begin + settings.seconds)
             elapsed, spent = time.perf_counter() - begin, time.process_time() - spent
-    return Sample.of(count, elapsed, latencies.curve(), spent)
+    return Measurement.of(count, elapsed, latencies.curve(), spent)
 
 
-def _writes(opened: Callable[[Path], AbstractContextManager[Write]], settings: Settings) -> Sample:
+def _writes(opened: Callable[[Path], AbstractContextManager[Write]], settings: RunSettings) -> Measurement:
     latencies, count = Latencies(), 0
     value = os.urandom(COMPARED)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder, opened(Path(folder)) as write:
@@ -94,7 +94,7 @@ def _writes(opened: Callable[[Path], AbstractContextManager[Write]], settings: S
             latencies.record(done - now)
             count, now = count + 1, done
         elapsed, spent = now - begin, time.process_time() - spent
-    return Sample.of(count, elapsed, latencies.curve(), spent)
+    return Measurement.of(count, elapsed, latencies.curve(), spent)
 
 
 SCENARIO = Scenario(

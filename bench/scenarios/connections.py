@@ -12,14 +12,14 @@ from retain.bench import blob_data as blobs
 from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
 CONNECTIONS: Final = (1, 4, 16, 64)
 BLOBS: Final = 1000
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Measure GET and PUT of blobs of 1 KiB."""
     core, other = processors()
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name, ExitStack() as stack:

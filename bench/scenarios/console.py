@@ -22,8 +22,8 @@ from retain import engine
 from retain.api.identity import hash_password
 from retain.bench import blob_data as blobs
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Scenario, Settings
+from retain.bench.result import RunResult
+from retain.bench.scenario import RunSettings, Scenario
 from retain.bench.scenarios.expiry import durations
 from retain.bench.workloads import areas
 from retain.engine.blobs.commands import PutBlob
@@ -43,7 +43,7 @@ FOLDER = 1000
 """Blobs of a folder."""
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Fill a data folder through the engine, then ask a server for each page."""
     count = settings.scaled(COUNT, 2000)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
@@ -57,7 +57,7 @@ def measure(settings: Settings, result: Result) -> None:
             file.write("[[users]]\nname = 'ann'\nroles = ['Administrator']\n")
             file.write(f"password = '{hash_password(PASSWORD)}'\n")
         with servers.retain(folder / "retain", configuration, checkout=settings.checkout) as (port, _):
-            client = Client(port)
+            client = ConsoleClient(port)
             client.sign_in()
             for label, path in _pages(client, count):
                 result.add(label, durations([client.ask(path)[0] for _ in range(ASKED)]))
@@ -67,7 +67,7 @@ def measure(settings: Settings, result: Result) -> None:
             client.ask("/console/audit/stop", {"csrf_token": client.token("/console/audit")})
 
 
-def _pages(client: Client, count: int) -> Iterator[tuple[str, str]]:
+def _pages(client: ConsoleClient, count: int) -> Iterator[tuple[str, str]]:
     """Yield each page with a word for it."""
     name = name_of(count // 2)
     where = quote("RecordingType='RARE'")
@@ -112,7 +112,7 @@ def _pages(client: Client, count: int) -> Iterator[tuple[str, str]]:
     yield "persons' rights", "/console/persons"
 
 
-class Client:
+class ConsoleClient:
     """A browser without a window, on one connection."""
 
     def __init__(self, port: int) -> None:

@@ -20,8 +20,8 @@ from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.load.requests import Client, request
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 from retain.bench.scenarios import settings_http
 from retain.bench.scenarios.areas_http import BODY, FORM
 
@@ -41,7 +41,7 @@ MIX: Final = {
 """Parts of a hundred requests."""
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Measure the mix at several rates."""
     core, other = processors()
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name, ExitStack() as stack:

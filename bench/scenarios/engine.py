@@ -14,9 +14,9 @@ import trio
 
 from retain import engine
 from retain.bench import blob_data as blobs
-from retain.bench.metrics import Latencies, Sample
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds
+from retain.bench.metrics import Latencies, Measurement
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds
 from retain.bench.workloads import areas
 from retain.engine.areas import queries as area_queries
 from retain.engine.blobs import queries as blob_queries
@@ -30,7 +30,7 @@ HELD: Final = 1000
 CLIENTS: Final = 64
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Measure durable commands of 64 clients, and queries one after the other."""
     commands: dict[str, Callable[[engine.Engine], Iterator[Command[Any]]]] = {
         "create an area": lambda store: areas(settings.seed, 64),
@@ -48,7 +48,9 @@ def measure(settings: Settings, result: Result) -> None:
     )
 
 
-async def _written(made: Callable[[engine.Engine], Iterator[Command[Any]]], settings: Settings) -> Sample:
+async def _written(
+    made: Callable[[engine.Engine], Iterator[Command[Any]]], settings: RunSettings
+) -> Measurement:
     latencies, done = Latencies(), 0
 
     async def client(store: engine.Engine, commands: Iterator[Command[Any]], end: float) -> None:
@@ -67,10 +69,10 @@ async def _written(made: Callable[[engine.Engine], Iterator[Command[Any]]], sett
                 for _ in range(CLIENTS):
                     nursery.start_soon(client, store, commands, begin + settings.seconds)
             elapsed, spent = time.perf_counter() - begin, time.process_time() - spent
-    return Sample.of(done, elapsed, latencies.curve(), spent)
+    return Measurement.of(done, elapsed, latencies.curve(), spent)
 
 
-async def _read(name: str, settings: Settings) -> Sample:
+async def _read(name: str, settings: RunSettings) -> Measurement:
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
         async with engine.open_engine(Path(folder)) as store:
             await _container(store)
@@ -100,7 +102,7 @@ def _blob(store: engine.Engine) -> Callable[[int], Awaitable[object]]:
     )
 
 
-async def _repeated(query: Callable[[int], Awaitable[object]], seconds: float) -> Sample:
+async def _repeated(query: Callable[[int], Awaitable[object]], seconds: float) -> Measurement:
     latencies, done = Latencies(), 0
     spent = time.process_time()
     begin = now = time.perf_counter()
@@ -109,7 +111,7 @@ async def _repeated(query: Callable[[int], Awaitable[object]], seconds: float) -
         after = time.perf_counter()
         latencies.record(after - now)
         done, now = done + 1, after
-    return Sample.of(done, now - begin, latencies.curve(), time.process_time() - spent)
+    return Measurement.of(done, now - begin, latencies.curve(), time.process_time() - spent)
 
 
 async def _container(store: engine.Engine) -> None:

@@ -14,9 +14,9 @@ from typing import Final
 import trio
 
 from retain import engine
-from retain.bench.metrics import Sample
-from retain.bench.result import Result
-from retain.bench.scenario import Scenario, Settings
+from retain.bench.metrics import Measurement
+from retain.bench.result import RunResult
+from retain.bench.scenario import RunSettings, Scenario
 from retain.bench.scenarios.expiry import LateClock, durations
 from retain.bench.workloads import areas
 from retain.engine.blobs.commands import PutBlob
@@ -34,12 +34,12 @@ DAY_NS = 86_400 * 10**9
 WHERE = {"actor": "bench", "account": "bench", "container": "recordings"}
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Fill an engine with blobs, let all of them fall due, and probe commits until they are erased."""
     trio.run(_run, settings, result)
 
 
-async def _run(settings: Settings, result: Result) -> None:
+async def _run(settings: RunSettings, result: RunResult) -> None:
     size = settings.scaled(MEBIBYTES, 16) * MEBIBYTE
     clock = LateClock()
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
@@ -71,7 +71,7 @@ async def _run(settings: Settings, result: Result) -> None:
             assert store.statistics().failure == ""
     result.add("a commit, nothing else to do", durations(quiet))
     result.add("a commit beside expiry and erasure", durations(busy))
-    result.add("erase", Sample({"mib_per_second": size / MEBIBYTE / elapsed, "seconds": elapsed}))
+    result.add("erase", Measurement({"mib_per_second": size / MEBIBYTE / elapsed, "seconds": elapsed}))
     result.notes.append(f"{size / MEBIBYTE:,.0f} MiB of due content: half in records, half in files")
 
 

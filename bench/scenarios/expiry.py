@@ -17,9 +17,9 @@ import trio
 
 from retain import engine
 from retain.api.server import collector
-from retain.bench.metrics import Latencies, Sample, latency_figures, resident_bytes
-from retain.bench.result import Result
-from retain.bench.scenario import Scenario, Settings
+from retain.bench.metrics import Latencies, Measurement, latency_figures, resident_bytes
+from retain.bench.result import RunResult
+from retain.bench.scenario import RunSettings, Scenario
 from retain.bench.workloads import areas
 from retain.engine.areas.commands import CreateArea
 from retain.engine.core.clock import SystemClock
@@ -44,12 +44,12 @@ class LateClock(SystemClock):
         return super().monotonic() + self.lead
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Fill an engine, let everything fall due, and probe reads and commits until the index is empty."""
     trio.run(_run, settings, result)
 
 
-async def _run(settings: Settings, result: Result) -> None:
+async def _run(settings: RunSettings, result: RunResult) -> None:
     entries = settings.scaled(ENTRIES, 1000)
     clock = LateClock()
     before = resident_bytes()
@@ -57,7 +57,7 @@ async def _run(settings: Settings, result: Result) -> None:
         async with engine.open_engine(Path(folder), clock=clock) as store:
             await _fill(store, islice(areas(settings.seed, 16, keys=3, ttl=36_000), entries))
             grown = resident_bytes() - before
-            held = Sample({"mib": resident_bytes() / 2**20, "bytes_each": grown / entries})
+            held = Measurement({"mib": resident_bytes() / 2**20, "bytes_each": grown / entries})
             result.add(f"memory with {entries:,} areas", held)
             collector.settle()
             others = areas(settings.seed + 1, 16)
@@ -70,7 +70,7 @@ async def _run(settings: Settings, result: Result) -> None:
                 while store.statistics().deadlines > alone + len(commits):  # noqa: ASYNC110, nobody signals it
                     await trio.sleep(0.05)
                 elapsed = time.perf_counter() - begin
-    result.add(f"expire {entries:,} areas", Sample.of(entries, elapsed, []))
+    result.add(f"expire {entries:,} areas", Measurement.of(entries, elapsed, []))
 
 
 async def _fill(store: engine.Engine, commands: islice[CreateArea]) -> None:
@@ -85,7 +85,7 @@ async def _fill(store: engine.Engine, commands: islice[CreateArea]) -> None:
 
 @asynccontextmanager
 async def _probed(
-    store: engine.Engine, result: Result, when: str, others: Iterator[CreateArea]
+    store: engine.Engine, result: RunResult, when: str, others: Iterator[CreateArea]
 ) -> AsyncIterator[list[float]]:
     """Measure reads, and commits of `others`, while the block runs; give the commits' durations so far."""
     reads: list[float] = []
@@ -99,13 +99,13 @@ async def _probed(
     result.add(f"a commit {when}", durations(commits))
 
 
-def durations(seconds: Sequence[float]) -> Sample:
+def durations(seconds: Sequence[float]) -> Measurement:
     """Return the sample of durations alone."""
     latencies = Latencies()
     for one in seconds:
         latencies.record(one)
     curve = latencies.curve()
-    return Sample(latency_figures(curve), curve)
+    return Measurement(latency_figures(curve), curve)
 
 
 async def _probe_reads(store: engine.Engine, durations: list[float]) -> None:

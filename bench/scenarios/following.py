@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import trio
 
-from retain.bench.metrics import Sample
-from retain.bench.result import Result
-from retain.bench.scenario import Scenario, Settings
+from retain.bench.metrics import Measurement
+from retain.bench.result import RunResult
+from retain.bench.scenario import RunSettings, Scenario
 from retain.bench.workloads import areas
 from retain.engine import Engine, open_engine
 from retain.engine.following.board import Board
@@ -34,12 +34,12 @@ RECORDS: Final = 20_000
 TOGETHER: Final = 64
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Apply records, and look without news at the engine and at its follower, in turn."""
     trio.run(_measure, settings, result)
 
 
-async def _measure(settings: Settings, result: Result) -> None:
+async def _measure(settings: RunSettings, result: RunResult) -> None:
     board = Board.create()
     records = settings.scaled(RECORDS, TOGETHER)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
@@ -70,7 +70,7 @@ def _connected() -> tuple[Link, Link]:
     return leading, following
 
 
-async def _write(engine: Engine | Follower, commands: Any, records: int) -> Sample:
+async def _write(engine: Engine | Follower, commands: Any, records: int) -> Measurement:
     left = iter(range(records))
 
     async def work() -> None:
@@ -81,7 +81,7 @@ async def _write(engine: Engine | Follower, commands: Any, records: int) -> Samp
     async with trio.open_nursery() as nursery:
         for _ in range(TOGETHER):
             nursery.start_soon(work)
-    return Sample.of(records, time.perf_counter() - begin, (), time.process_time() - spent)
+    return Measurement.of(records, time.perf_counter() - begin, (), time.process_time() - spent)
 
 
 def _apply(follower: Follower, board: Board) -> None:
@@ -93,10 +93,10 @@ def _look(engine: Engine | Follower) -> None:
         engine.glance(lambda state: None)
 
 
-def _timed(count: int, work: Callable[[], None]) -> Sample:
+def _timed(count: int, work: Callable[[], None]) -> Measurement:
     spent, begin = time.process_time(), time.perf_counter()
     work()
-    return Sample.of(count, time.perf_counter() - begin, (), time.process_time() - spent)
+    return Measurement.of(count, time.perf_counter() - begin, (), time.process_time() - spent)
 
 
 SCENARIO = Scenario("following", "What following costs: a query, a record applied, a command sent.", measure)

@@ -14,16 +14,16 @@ from typing import Final
 import trio
 
 from retain import engine, journal
-from retain.bench.metrics import Sample
-from retain.bench.result import Result
-from retain.bench.scenario import Scenario, Settings
+from retain.bench.metrics import Measurement
+from retain.bench.result import RunResult
+from retain.bench.scenario import RunSettings, Scenario
 from retain.bench.workloads import areas
 
 EVENTS: Final = 1_000_000
 FROM_JOURNAL, FROM_SNAPSHOT, VERIFY = "open, whole journal", "open, snapshot", "read and verify"
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Write a journal, then open it with and without its snapshot."""
     events = settings.scaled(EVENTS, 1000)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
@@ -59,11 +59,11 @@ async def _fill(folder: Path, events: int, seed: int) -> None:
             nursery.start_soon(client, store)
 
 
-def _apart(events: int, work: Callable[[Path], Awaitable[tuple[float, float]]], folder: Path) -> Sample:
+def _apart(events: int, work: Callable[[Path], Awaitable[tuple[float, float]]], folder: Path) -> Measurement:
     """Measure in a process of its own, as a start is one."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         seconds, spent = pool.submit(trio.run, work, folder).result()
-    return Sample(
+    return Measurement(
         {
             "per_second": events / seconds,
             "seconds": seconds,

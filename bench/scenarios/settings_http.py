@@ -14,10 +14,10 @@ from retain.api.identity import hash_password
 from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.load.requests import Client, request
-from retain.bench.metrics import Sample
+from retain.bench.metrics import Measurement
 from retain.bench.peers import kinto, servers
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
 ROOT: Final = "/mobileservices/Storage/v1/runtime/application/bench"
 HEADERS: Final = {
@@ -50,7 +50,7 @@ def configuration(folder: Path) -> Path:
     return path
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Measure GET of a merged device document, PUT and PATCH."""
     ours, theirs = processors()
     cases: dict[tuple[str, str], Case] = {}
@@ -121,7 +121,7 @@ def prepare(port: int) -> None:
             client.send("PUT", f"{ROOT}/device/d{number}", encoded(document(number)), HEADERS, 204)
 
 
-def journal_cost(result: Result, port: int, data: Path) -> None:
+def journal_cost(result: RunResult, port: int, data: Path) -> None:
     """Measure the journal's bytes for a PATCH of one property, in documents of 1 KiB and of 1 MiB."""
     with Client(port) as client:
         for name, members in (("1 MiB", 18_000), ("1 KiB", 18)):
@@ -131,7 +131,7 @@ def journal_cost(result: Result, port: int, data: Path) -> None:
             client.send("PATCH", f"{where}/c", b'{"name7":"changed"}', HEADERS, 204)
             last = list(journal.scan(journal.RealDisk(data, create=False)))[-1].header
             case = f"PATCH of one property in {name}"
-            result.add(case, Sample({"journal_bytes": float(last.details_size + last.content_size)}))
+            result.add(case, Measurement({"journal_bytes": float(last.details_size + last.content_size)}))
         large, small = (result.row(f"PATCH of one property in {name}") for name in ("1 MiB", "1 KiB"))
         result.ratio("journal bytes of a PATCH: in 1 KiB / in 1 MiB", large, small, "journal_bytes")
 

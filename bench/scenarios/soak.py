@@ -10,10 +10,10 @@ from typing import Final
 from retain.bench import blob_data as blobs
 from retain.bench.load import Load
 from retain.bench.load import measure as ask
-from retain.bench.metrics import Sample, resident_bytes
+from retain.bench.metrics import Measurement, resident_bytes
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Scenario, Settings, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import RunSettings, Scenario, processors
 
 RATE: Final = 300.0
 PIECES: Final = 10
@@ -21,7 +21,7 @@ PIECES: Final = 10
 BLOBS: Final = 1000
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Overwrite and read the same blobs at a steady rate, and measure repeatedly."""
     core, other = processors()
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name, ExitStack() as stack:
@@ -48,7 +48,7 @@ def measure(settings: Settings, result: Result) -> None:
             sample = ask(load)
             result.add(
                 f"{seconds:g} s, part {piece + 1} of {PIECES}",
-                Sample({**sample.figures, **_held(pid)}, sample.curve),
+                Measurement({**sample.figures, **_held(pid)}, sample.curve),
             )
     first, last = result.rows[1], result.rows[-1]
     result.ratio("memory: second part / last", last, first, "mib")

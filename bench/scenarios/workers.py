@@ -16,15 +16,15 @@ from retain.bench import blob_data as blobs
 from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.peers import servers
-from retain.bench.result import Result
-from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
+from retain.bench.result import RunResult
+from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
 BLOBS: Final = 1000
 WORKERS: Final = 2
 ONE, SEVERAL = "one process", f"{WORKERS} workers"
 
 
-def measure(settings: Settings, result: Result) -> None:
+def measure(settings: RunSettings, result: RunResult) -> None:
     """Measure GET of blobs of 1 KiB, read in turn."""
     core, other = processors()
     cases: dict[tuple[str, str], Case] = {}

@@ -12,7 +12,7 @@ from typing import Any, Final
 from retain.engine.audit.checkpoints import KEY_FILE
 from retain.engine.core.errors import Invalid, Unavailable
 from retain.journal import BadTarget, Disk, JournalError, RealDisk
-from retain.journal.backup.create import BackupReport, Moment, backup
+from retain.journal.backup.create import BackupReport, Moment, create_backup
 from retain.journal.backup.manifest import Manifest
 from retain.journal.backup.places import check_backup_place
 
@@ -64,7 +64,7 @@ def create(
             unchanged.
     """
     try:
-        return backup(disk, target, moment, others=others(disk), on_done=on_done)
+        return create_backup(disk, target, moment, others=others(disk), on_done=on_done)
     except (JournalError, OSError) as error:
         raise Unavailable(f"no backup was made: {error}", reason="backup") from error
 

@@ -54,7 +54,7 @@ class BackupReport(NamedTuple):
     foreign: tuple[str, ...]
 
 
-def backup(
+def create_backup(
     source: Disk,
     target: Disk,
     moment: Callable[[], Moment],

@@ -14,16 +14,16 @@ pytest.importorskip("hdrh", reason="the benchmarks are installed with retain[ben
 
 from retain.bench.ceiling import BASELINE, grown
 from retain.bench.compare import NotComparable, changes, checkout, interval
-from retain.bench.metrics import METRICS, Latencies, Sample, latency_figures
+from retain.bench.metrics import METRICS, Latencies, Measurement, latency_figures
 from retain.bench.pages import tables, updated
-from retain.bench.result import Result, Row, latest
+from retain.bench.result import ResultRow, RunResult, latest
 from retain.bench.scenario import scenarios
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _result(name: str = "example", **figures: list[float]) -> Result:
-    return Result(name, f"retain bench run {name}", [Row("GET", "retain", dict(figures))])
+def _result(name: str = "example", **figures: list[float]) -> RunResult:
+    return RunResult(name, f"retain bench run {name}", [ResultRow("GET", "retain", dict(figures))])
 
 
 def test_percentiles_are_those_of_the_durations() -> None:
@@ -38,23 +38,23 @@ def test_percentiles_are_those_of_the_durations() -> None:
 
 
 def test_a_rate_and_a_cost_are_per_operation() -> None:
-    sample = Sample.of(100, 2.0, [], 0.01, 200)
+    sample = Measurement.of(100, 2.0, [], 0.01, 200)
     assert sample.figures == {"per_second": 50.0, "cpu_us": pytest.approx(50.0)}
-    assert "cpu_us" not in Sample.of(0, 2.0, [], 0.01).figures
+    assert "cpu_us" not in Measurement.of(0, 2.0, [], 0.01).figures
 
 
 def test_a_result_comes_back_from_its_file(tmp_path: Path) -> None:
-    result = Result("example", "retain bench run example")
+    result = RunResult("example", "retain bench run example")
     curve = [(50.0, 1.5), (99.0, 2.5)]
     for rate in (10.0, 30.0, 20.0):
-        result.add("GET", Sample({"per_second": rate}, curve))
-    result.add("GET", Sample({"per_second": 5.0}), "other")
-    result.add("GET", Sample({"per_second": 4.0}), "other")
-    result.add("GET", Sample({"per_second": 5.0}), "other")
+        result.add("GET", Measurement({"per_second": rate}, curve))
+    result.add("GET", Measurement({"per_second": 5.0}), "other")
+    result.add("GET", Measurement({"per_second": 4.0}), "other")
+    result.add("GET", Measurement({"per_second": 5.0}), "other")
     result.ratio("ours / theirs", result.row("GET"), result.row("GET", "other"), goal=3)
     result.notes.append("a note")
     path = result.save(tmp_path)
-    again = Result.load(json.loads(path.read_text()))
+    again = RunResult.load(json.loads(path.read_text()))
     assert again == result
     assert again.row("GET").median("per_second") == 20
     assert again.row("GET").curve() == curve
@@ -63,9 +63,9 @@ def test_a_result_comes_back_from_its_file(tmp_path: Path) -> None:
 
 
 def test_where_less_is_better_a_ratio_is_turned() -> None:
-    result = Result("example", "")
-    result.add("start", Sample({"seconds": 2.0}))
-    result.add("start", Sample({"seconds": 6.0}), "other")
+    result = RunResult("example", "")
+    result.add("start", Measurement({"seconds": 2.0}))
+    result.add("start", Measurement({"seconds": 6.0}), "other")
     result.ratio("ours / theirs", result.row("start"), result.row("start", "other"), "seconds")
     assert result.ratios[0].value == 3.0
 
@@ -159,8 +159,8 @@ def test_marked_places_of_a_page_are_replaced() -> None:
 
 def test_a_table_says_whether_a_goal_is_met() -> None:
     result = _result(per_second=[10.0])
-    result.ratio("met", result.rows[0], Row("", "", {"per_second": [5.0]}), goal=2)
-    result.ratio("missed", result.rows[0], Row("", "", {"per_second": [5.0]}), goal=3)
+    result.ratio("met", result.rows[0], ResultRow("", "", {"per_second": [5.0]}), goal=2)
+    result.ratio("missed", result.rows[0], ResultRow("", "", {"per_second": [5.0]}), goal=3)
     text = tables([result])
     assert "| met | 2.00 | 2, met |" in text
     assert "| missed | 2.00 | 3, not met |" in text
@@ -168,12 +168,12 @@ def test_a_table_says_whether_a_goal_is_met() -> None:
 
 def test_the_page_loads_nothing_and_takes_its_ink_from_itself() -> None:
     pytest.importorskip("matplotlib", reason="plots are drawn with retain[bench]")
-    from retain.bench.pages import page
+    from retain.bench.pages import report_page
 
     result = _result("areas-http", per_second=[10.0, 12.0])
     result.rows[0].curves = [[(0.0, 1.0), (50.0, 2.0), (99.0, 3.0), (100.0, 9.0)]] * 2
     result.notes.append("<script>alert(1)</script>")
-    text = page([result])
+    text = report_page([result])
     assert not re.search(r'(?:src|href)="(?!#)', text.replace("xlink:href", ""))
     assert "<script" not in text
     assert text.count("<svg") == 2

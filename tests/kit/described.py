@@ -36,7 +36,7 @@ from schemathesis.specs.openapi import checks
 
 from retain.api.blobs.sas import shared_key
 from retain.api.identity.passwords import hash_password
-from retain.api.openapi import NAMES, document
+from retain.api.openapi import NAMES, document_of
 from tests.kit.blob_client import authorization
 from tests.kit.server import Server, running
 
@@ -98,7 +98,7 @@ class Exercise:
     _http: requests.Session = field(default_factory=requests.Session)
 
     def __post_init__(self) -> None:
-        self.document = self.described or document(self.name, self.server.url)
+        self.document = self.described or document_of(self.name, self.server.url)
         self.schema = schemathesis.openapi.from_dict(self.document)
         self.schema.config.update(base_url=self.server.url)
         self.operations = [found.ok() for found in self.schema.get_all_operations()]

@@ -15,7 +15,7 @@ from retain import journal
 from retain.api.cli import progress
 from retain.engine.snapshots.load import load
 from retain.engine.testing import open_memory_engine
-from retain.journal.backup.create import Moment, backup, check_backup
+from retain.journal.backup.create import Moment, check_backup, create_backup
 from retain.journal.backup.restore import restore
 from retain.journal.testing.memory import MemoryDisk
 from tests.engine.persons.test_find import QUIET, Store
@@ -115,7 +115,7 @@ async def test_backup_verification_and_restore_tell_how_far_they_are() -> None:
             await store.area(f"area{number}")
     told: list[tuple[int, int]] = []
     moment = Moment(None, frozenset())
-    report = backup(source, target, lambda: moment, on_done=lambda *found: told.append(found))
+    report = create_backup(source, target, lambda: moment, on_done=lambda *found: told.append(found))
     size = sum(entry.size for entry in report.manifest.entries)
     assert told[-1][0] == size
     assert all(done <= total for done, total in told)

@@ -16,7 +16,7 @@ from retain.api.blobs.routes.upload import TIERS
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire.errors import TABLE
 from retain.api.identity.caller import IdentityError
-from retain.api.openapi import NAMES, areas, blobs, console, document, settings, whole
+from retain.api.openapi import NAMES, areas, blobs, console, document_of, settings, whole
 from retain.api.refusals import STATUS
 from retain.api.settings.address import Address, Me, parse
 from retain.api.settings.errors import CODE, METHODS
@@ -28,7 +28,7 @@ TRANSPORT = {417, 505}
 
 def operations(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(path, method, operation) of an interface."""
-    for path, methods in document(name, BASE)["paths"].items():
+    for path, methods in document_of(name, BASE)["paths"].items():
         for method, found in methods.items():
             yield path, method, found
 
@@ -44,7 +44,7 @@ def followed(found: dict[str, Any], of: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", [*NAMES, "whole"])
 def test_the_document_is_valid(name: str) -> None:
     validator = pytest.importorskip("openapi_spec_validator", reason="pip install -e '.[openapi]'")
-    validator.validate(whole(NAMES, BASE) if name == "whole" else document(name, BASE))
+    validator.validate(whole(NAMES, BASE) if name == "whole" else document_of(name, BASE))
 
 
 def test_an_operation_has_one_id() -> None:
@@ -54,7 +54,7 @@ def test_an_operation_has_one_id() -> None:
 
 
 def test_the_address_of_the_server_is_the_readers_own() -> None:
-    assert document("areas", BASE)["servers"] == [{"url": BASE}]
+    assert document_of("areas", BASE)["servers"] == [{"url": BASE}]
     assert whole(NAMES, BASE)["servers"] == [{"url": BASE}]
 
 
@@ -65,7 +65,7 @@ def test_the_whole_document_has_what_the_parts_have() -> None:
 
 def test_every_component_is_used_and_every_reference_leads_somewhere() -> None:
     for name in NAMES:
-        made = document(name, BASE)
+        made = document_of(name, BASE)
         used = set(re.findall(r"'#/components/(\w+/[\w-]+)'", str(made)))
         offered = {
             f"{kind}/{one}"
@@ -142,7 +142,7 @@ def test_blobs_describes_each_operation_under_azures_name() -> None:
 
 
 def test_blobs_describes_the_headers_and_parameters_that_each_operation_takes() -> None:
-    made = document("blobs", BASE)
+    made = document_of("blobs", BASE)
     by_value = {operation.value.lower(): operation for operation in Operation}
     for _, method, found in operations("blobs"):
         if method == "options":
@@ -166,7 +166,7 @@ def test_blobs_describes_the_headers_and_parameters_that_each_operation_takes() 
 def test_the_tiers_are_those_that_are_taken() -> None:
     (tier,) = (
         one
-        for one in document("blobs", BASE)["components"]["parameters"].values()
+        for one in document_of("blobs", BASE)["components"]["parameters"].values()
         if one["name"] == "x-ms-access-tier"
     )
     assert tier["schema"]["enum"] == list(TIERS.values())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from retain.api.openapi import NAMES, document
+from retain.api.openapi import NAMES, document_of
 from tests.kit.server import Server, running
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed: pip install -e '.[openapi]'")
@@ -36,7 +36,7 @@ def test_every_operation_succeeds_as_its_examples_say_and_answers_as_described(
 
 def listing(server: Server, change: Callable[[dict[str, Any]], None]) -> None:
     """Ask for an area's keys, after a description that was changed."""
-    made = deepcopy(document("areas", server.url))
+    made = deepcopy(document_of("areas", server.url))
     change(made)
     exercise = Exercise(server, "areas", made)
     try:

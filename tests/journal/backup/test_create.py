@@ -21,7 +21,7 @@ from retain.journal import (
     scan,
     verify,
 )
-from retain.journal.backup.create import Moment, backup, check_backup
+from retain.journal.backup.create import Moment, check_backup, create_backup
 from retain.journal.backup.manifest import MANIFEST_FILE, read_manifest
 from retain.journal.backup.restore import restore
 from retain.journal.backup.unfinished import UNFINISHED_FILE
@@ -59,7 +59,7 @@ def test_what_is_restored_is_what_was_backed_up() -> None:
     log.rewrite(2)
     before, head = records_of(disk), log.head
     target = MemoryDisk()
-    report = backup(disk, target, now_of(log))
+    report = create_backup(disk, target, now_of(log))
     append(log, draft(b"later", b"later"))
 
     assert (report.manifest.seq, report.manifest.root) == (head.seq, head.root)
@@ -76,7 +76,7 @@ def test_a_folder_that_nobody_writes_to_is_backed_up_to_its_end() -> None:
     disk, log = marked()
     log.close()
     target = MemoryDisk()
-    backup(disk, target, everything)
+    create_backup(disk, target, everything)
 
     assert records_of(restored(target)) == records_of(disk)
 
@@ -84,15 +84,18 @@ def test_a_folder_that_nobody_writes_to_is_backed_up_to_its_end() -> None:
 def test_only_what_is_new_or_changed_is_copied() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    first = backup(disk, target, now_of(log))
+    first = create_backup(disk, target, now_of(log))
     assert (first.copied, first.kept) == (4, 0)
-    again = backup(disk, target, now_of(log))
+    again = create_backup(disk, target, now_of(log))
     assert (again.copied, again.kept, again.removed) == (0, 4, 0)
 
     append(log, draft(b"later", b"later"))
-    assert (backup(disk, target, now_of(log))[1], records_of(restored(target))) == (1, records_of(disk))
+    assert (create_backup(disk, target, now_of(log))[1], records_of(restored(target))) == (
+        1,
+        records_of(disk),
+    )
     log.erase([(2, BOTH)], 7, T0 * 2)
-    report = backup(disk, target, now_of(log))
+    report = create_backup(disk, target, now_of(log))
     assert (report.copied, report.kept, report.removed) == (2, 2, 2)
     assert records_of(restored(target)) == records_of(disk)
 
@@ -100,12 +103,12 @@ def test_only_what_is_new_or_changed_is_copied() -> None:
 def test_an_older_copy_is_wiped_from_the_backup_once_it_is_not_named() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     raw = raw_details(disk)[2]
     assert any(raw in data for data in target.files().values())
     log.erase([(2, BOTH)], 7, T0 * 2)
     target.before_each = lambda one: assert_wiped(target, one)
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
 
     assert not any(raw in data for data in target.files().values())
 
@@ -113,7 +116,7 @@ def test_an_older_copy_is_wiped_from_the_backup_once_it_is_not_named() -> None:
 def test_what_was_erased_since_does_not_come_back() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     raw, before = raw_details(disk), {record.header.seq: record for record in records_of(disk)}
     log.erase([(2, BOTH), (5, Part.DETAILS)], 7, T0 * 2)
     append(log, draft(b"later", b"later"))
@@ -153,7 +156,7 @@ def test_an_erasure_that_is_half_written_is_not_listed_yet() -> None:
 def test_without_a_list_of_erasures_they_are_back() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     before = records_of(disk)
     log.erase([(2, BOTH)], 7, T0 * 2)
 
@@ -174,7 +177,7 @@ def test_a_segment_copied_before_it_was_zeroed_is_zeroed_by_restoring() -> None:
         return Moment(log.head, frozenset({"0" * 32} if calls == 2 else ()))
 
     target = MemoryDisk()
-    backup(disk, target, moment)
+    create_backup(disk, target, moment)
     assert any(raw in data for data in target.files().values())
     again = restored(target)
 
@@ -213,7 +216,7 @@ def test_a_backup_beside_a_busy_journal_is_of_one_moment(kind: str) -> None:
                 busy = False
 
         disk.before_each = disturb
-        report = backup(disk, target, moment)
+        report = create_backup(disk, target, moment)
         disk.before_each = None
         seq, wanted = moments[-1]
         assert report.manifest.seq == seq
@@ -231,13 +234,13 @@ def test_payload_files_go_with_it() -> None:
         stage.write(b"body %d" % number * 1000)
         names.append(stage.seal().name)
     target = MemoryDisk()
-    report = backup(disk, target, now_of(log, *names[:2]))
+    report = create_backup(disk, target, now_of(log, *names[:2]))
     assert (report.copied, report.kept) == (6, 0)
     again = restored(target)
     assert PayloadStore(again, Random(1).randbytes).names() == sorted(names[:2])
     assert again.files()[payload_path(names[0])] == disk.files()[payload_path(names[0])]
 
-    report = backup(disk, target, now_of(log, *names[1:]))
+    report = create_backup(disk, target, now_of(log, *names[1:]))
     assert (report.copied, report.kept, report.removed) == (1, 5, 1)
     assert PayloadStore(restored(target), Random(1).randbytes).names() == sorted(names[1:])
 
@@ -254,23 +257,23 @@ def test_a_payload_file_let_go_of_meanwhile_is_no_part_of_it() -> None:
         return moments.pop() if moments else Moment(log.head, frozenset({kept}))
 
     target = MemoryDisk()
-    backup(disk, target, moment)
+    create_backup(disk, target, moment)
     assert PayloadStore(restored(target), Random(1).randbytes).names() == [kept]
 
 
 def test_a_payload_file_that_is_missing_for_good_is_told() -> None:
     disk, log = marked()
     with pytest.raises(Corrupt, match="lacks payload files"):
-        backup(disk, MemoryDisk(), now_of(log, "0" * 32))
+        create_backup(disk, MemoryDisk(), now_of(log, "0" * 32))
 
 
 def test_other_files_go_with_it_as_they_are() -> None:
     disk, log = marked()
     disk.write_atomic("key", b"secret")
     target = MemoryDisk()
-    backup(disk, target, now_of(log), others=["key"])
+    create_backup(disk, target, now_of(log), others=["key"])
     disk.write_atomic("key", b"another")
-    backup(disk, target, now_of(log), others=["key"])
+    create_backup(disk, target, now_of(log), others=["key"])
 
     assert restored(target).files()["key"] == b"another"
     assert not any(data == b"secret" for data in target.files().values())
@@ -280,7 +283,7 @@ def test_other_files_go_with_it_as_they_are() -> None:
 def test_a_backup_cut_short_leaves_the_one_before(seed: int) -> None:
     disk, log = marked(seed=seed)
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     before = records_of(disk)
     log.erase([(seq, BOTH) for seq in (1, 2, 3)], 7, T0 * 2)
     append(log, draft(b"later", b"later" * 900), draft(b"later", b"later"))
@@ -289,12 +292,12 @@ def test_a_backup_cut_short_leaves_the_one_before(seed: int) -> None:
     target.before_each = lambda one: states.extend(
         [target.crash("none"), target.crash("all"), target.crash("random", Random(one.number))]
     )
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     seen = {tuple(records_of(restored(state))) for state in states}
 
     assert seen == {tuple(before), tuple(after)}
     for state in states[::7]:
-        backup(disk, state, now_of(log))
+        create_backup(disk, state, now_of(log))
         assert tuple(records_of(restored(state))) == tuple(after)
         named = {entry.stored for entry in check_backup(state)[0].entries}
         assert set(state.files()) == {*named, MANIFEST_FILE}
@@ -308,7 +311,7 @@ def test_a_first_backup_into_a_folder_of_other_files_is_refused_and_changes_noth
     disk, log = marked()
     target = MemoryDisk({name: b"theirs"})
     with pytest.raises(BadTarget, match=rf"not empty \({name.partition('/')[0]}\) and holds no backup"):
-        backup(disk, target, now_of(log))
+        create_backup(disk, target, now_of(log))
     assert target.files() == {name: b"theirs"}
 
 
@@ -316,7 +319,7 @@ def test_an_empty_disk_is_an_empty_folder() -> None:
     disk, log = marked()
     target = MemoryDisk()
     target.add_folder("lost+found")
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     assert records_of(restored(target)) == records_of(disk)
 
 
@@ -326,12 +329,12 @@ def test_an_empty_disk_is_an_empty_folder() -> None:
 def test_a_later_backup_leaves_other_files_alone_and_names_those_in_its_folders(name: str) -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     if folder_of(name):
         target.make_folder(folder_of(name))
     target.write_atomic(name, b"theirs")
     log.erase([(2, BOTH)], 7, T0 * 2)
-    report = backup(disk, target, now_of(log))
+    report = create_backup(disk, target, now_of(log))
     assert report.removed > 0
     assert report.foreign == ((name,) if "/" in name else ())
     assert target.files()[name] == b"theirs"
@@ -349,11 +352,11 @@ def test_what_an_attempt_cut_short_left_is_removed_by_the_next() -> None:
 
     target.before_each = cut
     with pytest.raises(PowerCut):
-        backup(disk, target, now_of(log))
+        create_backup(disk, target, now_of(log))
     target.before_each = None
     assert any(raw in data for data in target.files().values())
     log.erase([(2, BOTH)], 7, T0 * 2)
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     assert not any(raw in data for data in target.files().values())
     assert UNFINISHED_FILE not in target.files()
 
@@ -375,7 +378,7 @@ def test_a_list_of_leftovers_that_is_not_this_journals_is_refused(text: bytes) -
     text = text.replace(b"JOURNAL", identity.hex().encode())
     target = MemoryDisk({UNFINISHED_FILE: text})
     with pytest.raises(BadTarget, match="unfinished"):
-        backup(disk, target, now_of(log))
+        create_backup(disk, target, now_of(log))
     assert target.files() == {UNFINISHED_FILE: text}
 
 
@@ -383,7 +386,7 @@ def test_a_list_of_leftovers_that_is_not_this_journals_is_refused(text: bytes) -
 def test_a_folder_of_other_files_is_not_restored_into(name: str) -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     theirs = MemoryDisk({name: b"theirs"})
     with pytest.raises(BadTarget, match="other files"):
         restore(target, theirs, None)
@@ -393,7 +396,7 @@ def test_a_folder_of_other_files_is_not_restored_into(name: str) -> None:
 def test_a_restoring_cut_short_cannot_be_opened_and_can_be_repeated() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     raw = raw_details(disk)
     log.erase([(2, BOTH), (20, BOTH)], 7, T0 * 2)
     erasures = export_erasures(disk)
@@ -431,7 +434,7 @@ def test_a_restoring_cut_short_cannot_be_opened_and_can_be_repeated() -> None:
 def test_a_backup_that_was_tampered_with_is_refused() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     files = target.files()
     for name, data in files.items():
         for at in range(0, len(data), max(1, len(data) // 13)):
@@ -448,7 +451,7 @@ def test_a_backup_that_was_tampered_with_is_refused() -> None:
 def test_a_manifest_that_does_not_fit_is_refused(change: str) -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     manifest = read_manifest(target)
     assert manifest is not None
     wrong = {
@@ -483,7 +486,7 @@ def test_a_manifest_that_does_not_fit_is_refused(change: str) -> None:
 def test_a_folder_in_use_is_not_restored_into() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     log.close()
     with pytest.raises(BadTarget, match="already"):
         restore(target, disk, None)
@@ -498,13 +501,13 @@ def test_backups_and_lists_of_other_journals_are_refused() -> None:
     other_log = open_journal(other, lambda _: None, options=OPTIONS)
     append(other_log)
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     with pytest.raises(BadTarget, match="another journal"):
-        backup(other, target, now_of(other_log))
+        create_backup(other, target, now_of(other_log))
     with pytest.raises(BadTarget, match="another journal"):
         restored(target, export_erasures(other))
     with pytest.raises(Corrupt, match="no journal"):
-        backup(MemoryDisk(), target, everything)
+        create_backup(MemoryDisk(), target, everything)
     with pytest.raises(Corrupt, match="no finished backup"):
         check_backup(MemoryDisk())
 
@@ -512,17 +515,17 @@ def test_backups_and_lists_of_other_journals_are_refused() -> None:
 def test_a_full_disk_leaves_the_backup_before() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     before = records_of(disk)
     log.erase([(1, BOTH)], 7, T0 * 2)
     target.capacity = sum(map(len, target.files().values())) + 100
     with pytest.raises(NoSpace):
-        backup(disk, target, now_of(log))
+        create_backup(disk, target, now_of(log))
     assert records_of(restored(target)) == before
     target.fail_at(target.operations + 3, errno.EIO)
     target.capacity = None
     with pytest.raises(OSError, match="EIO"):
-        backup(disk, target, now_of(log))
+        create_backup(disk, target, now_of(log))
     assert records_of(restored(target)) == before
 
 
@@ -579,7 +582,7 @@ def test_what_happens_to_a_segment_while_it_is_copied_is_copied_with_it(what: st
                 log.rewrite(2)
 
     target.before_each = disturb
-    backup(disk, target, now_of(log))
+    create_backup(disk, target, now_of(log))
     assert done
     target.before_each = None
     again = restored(target)
@@ -607,7 +610,7 @@ def test_a_last_segment_that_is_long_sealed_and_rewritten_takes_another_moment()
         return Moment(head, frozenset())
 
     target = MemoryDisk()
-    report = backup(disk, target, moment)
+    report = create_backup(disk, target, moment)
 
     assert calls == 3
     assert report.manifest.seq == log.head.seq
@@ -619,7 +622,7 @@ def test_a_folder_that_never_stands_still_is_given_up() -> None:
     disk.write_atomic("key", b"0")
     target = MemoryDisk()
     with pytest.raises(FileNotFoundError):
-        backup(disk, target, now_of(log), others=["nothing"])
+        create_backup(disk, target, now_of(log), others=["nothing"])
     disk.count_reads = True
     numbers = iter(range(10**6))
 
@@ -632,17 +635,17 @@ def test_a_folder_that_never_stands_still_is_given_up() -> None:
 
     disk.before_each = change
     with pytest.raises(Corrupt, match="keeps changing"):
-        backup(disk, target, now_of(log), others=["key"])
+        create_backup(disk, target, now_of(log), others=["key"])
 
 
 def test_a_kept_file_that_vanished_from_the_backup_is_copied_again() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    first = backup(disk, target, now_of(log))
+    first = create_backup(disk, target, now_of(log))
     target.unlink(first.manifest.entries[1].stored)
     _, wrong = check_backup(target)
     assert wrong == [first.manifest.entries[1].stored]
-    report = backup(disk, target, now_of(log))
+    report = create_backup(disk, target, now_of(log))
 
     assert (report.copied, report.kept) == (1, 3)
     assert check_backup(target)[1] == []
@@ -651,7 +654,7 @@ def test_a_kept_file_that_vanished_from_the_backup_is_copied_again() -> None:
 def test_a_file_that_changes_while_it_is_restored_is_refused() -> None:
     disk, log = marked()
     target = MemoryDisk()
-    report = backup(disk, target, now_of(log))
+    report = create_backup(disk, target, now_of(log))
     victim = report.manifest.entries[1].stored
     again = MemoryDisk()
 
