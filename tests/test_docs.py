@@ -89,7 +89,7 @@ async def test_every_route_of_the_pages_is_documented() -> None:
 
 
 async def test_every_route_for_programs_is_described_in_openapi() -> None:
-    described = openapi.document("console", "http://127.0.0.1:8080")["paths"]
+    described = openapi.document_of("console", "http://127.0.0.1:8080")["paths"]
     async with assembled_app() as app:
         rules = {
             (rule.rule, method)
