@@ -34,6 +34,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{sum(told):,} {STATES}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a module's own `pytest.mark.trio(run=…)` come before the runner that every test is given."""
+    for item in items:
+        for mark in item.parent.iter_markers("trio") if item.parent is not None else ():
+            item.add_marker(pytest.mark.trio(**mark.kwargs), append=False)
+
+
 @pytest.fixture(autouse=True)
 def _own_umask() -> Iterator[None]:
     """`retain serve`, run in this process, sets the mode of new files; the next test starts without that."""

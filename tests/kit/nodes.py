@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from math import inf
+from threading import Lock
+from typing import Any, TypeVar
 
+import pytest
 import trio
 import trio.testing
 
@@ -22,11 +26,12 @@ from retain.journal.testing.memory import MemoryDisk
 from retain.journal.testing.shared import MemoryServer, MemoryShared
 
 Handle = Callable[[trio.abc.Stream], Awaitable[None]]
-LEASE, GRANT = 8.0, 3.2
+LEASE, GRANT = 5.0, 2.0
 """Seconds on the test's clock."""
-RATE = 8
-"""Of these in a real second. Threads need real time, and a busy machine stalls a node for tenths of one."""
+LOOK_S = 0.001
+"""Between two looks whether a thread has ended, in real seconds."""
 SECRET = b"s" * 32
+Value = TypeVar("Value")
 
 
 class Network:
@@ -146,7 +151,74 @@ def begun(options: Options | None = None) -> Site:
     return site
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60.0 * RATE) -> None:
+class Idle:
+    """Moves the test's clock to the next deadline, but only while nothing else can happen.
+
+    A clock that jumps whenever all tasks wait would let leases end while a thread still works, because tasks
+    wait for threads, too. This one counts the threads. So no test depends on how fast the machine is.
+    """
+
+    def __init__(self, clock: trio.testing.MockClock) -> None:
+        self._clock = clock
+        self._working = 0
+        self._lock = Lock()
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count the threads that Trio starts."""
+        run_sync, start = trio.to_thread.run_sync, trio.lowlevel.start_thread_soon
+
+        async def counted(*args: Any, **options: Any) -> Any:
+            self._count(1)
+            try:
+                return await run_sync(*args, **options)
+            finally:
+                self._count(-1)
+
+        def start_counted(work: Callable[[], Any], deliver: Callable[[Any], object]) -> None:
+            def delivered(result: Any) -> None:
+                deliver(result)
+                self._count(-1)
+
+            start(work, delivered)
+            self._count(1)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trio.to_thread, "run_sync", counted)
+            patch.setattr(trio.lowlevel, "start_thread_soon", start_counted)
+            yield
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._working += change
+
+    async def run(self) -> None:
+        """Move the clock until cancelled."""
+        while True:
+            await trio.testing.wait_all_tasks_blocked(LOOK_S if self._working else 0.0)
+            seconds = trio.lowlevel.current_statistics().seconds_to_next_deadline
+            if not self._working:
+                assert seconds < inf, "nothing will ever happen: the test hangs"
+                self._clock.jump(max(seconds, 0.0))
+
+
+def run_idle(
+    work: Callable[[], Awaitable[Value]], *, clock: None, instruments: Sequence[trio.abc.Instrument]
+) -> Value:
+    """Run a test under a clock that moves while all is idle: `pytest.mark.trio(run=run_idle)`."""
+    assert clock is None, "the test must not ask for a clock"
+    mock = trio.testing.MockClock()
+    idle = Idle(mock)
+
+    async def main() -> Value:
+        trio.lowlevel.spawn_system_task(idle.run)
+        return await work()
+
+    with idle.counting():
+        return trio.run(main, clock=mock, instruments=instruments)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     """Wait, on the test's clock, until something holds."""
     with trio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - what the nodes do tells no event

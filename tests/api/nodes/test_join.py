@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-import trio.testing
 
 from retain.api.admin.actions import Administration
 from retain.api.config.load import Config, TenantConfig
@@ -14,14 +13,12 @@ from retain.api.nodes.join import join
 from retain.api.web.readiness import readiness
 from retain.engine.core.errors import NodeNotReady, Unavailable
 from retain.engine.nodes.node import NodeEngine
-from tests.kit.nodes import RATE, Site, begun, until
+from tests.kit.nodes import Site, begun, run_idle, until
 
 CONFIG = Config(tenants=(TenantConfig(name="recordings", containers=("calls",)),))
 
 
-@pytest.fixture(autouse=True)
-def fast(mock_clock: trio.testing.MockClock) -> None:
-    mock_clock.rate = RATE
+pytestmark = pytest.mark.trio(run=run_idle)
 
 
 @asynccontextmanager

@@ -15,12 +15,9 @@ from retain.engine.nodes.node import NodeEngine
 from retain.engine.options import Options
 from retain.journal import BadTarget, PayloadStore
 from retain.journal.testing.shared import MemoryShared
-from tests.kit.nodes import LEASE, RATE, Site, begun, until
+from tests.kit.nodes import LEASE, Site, begun, run_idle, until
 
-
-@pytest.fixture(autouse=True)
-def fast(mock_clock: trio.testing.MockClock) -> None:
-    mock_clock.rate = RATE
+pytestmark = pytest.mark.trio(run=run_idle)
 
 
 def create(name: str, **values: str | NewFile) -> CreateArea:
@@ -207,7 +204,7 @@ async def test_a_database_restored_to_an_earlier_moment_is_refused() -> None:
     site.server._rows = site.server._durable = earlier
     with pytest.raises(ExceptionGroup) as refused:
         async with site.node("a"):
-            await trio.sleep(60 * RATE)
+            await trio.sleep(60)
     assert refused.group_contains(BadTarget, match="restored to an earlier moment")
 
 
@@ -219,7 +216,7 @@ async def test_no_key_is_removed_where_the_cluster_was_not_begun_to_its_end() ->
     shared.close()
     with pytest.raises(ExceptionGroup) as refused:
         async with site.node("a"):
-            await trio.sleep(60 * RATE)
+            await trio.sleep(60)
     assert refused.group_contains(BadTarget, match="run `retain node init` again")
     assert site.disks["a"].read("audit.key") == key
 
