@@ -144,12 +144,16 @@ class Identity:
         return None if self._options.proxy is None else proxied_caller(request, self._options.proxy)
 
     async def _basic(self, request: Request, encoded: str) -> Caller:
+        known = self._passwords.recognized(encoded)
+        if known is not None:
+            return known
         pair = parse_basic(encoded)
         if pair is None:
             raise Unauthenticated("malformed Basic credentials", self._challenges())
         caller = await self.login(*pair, request)
         if caller is None:
             raise Unauthenticated("wrong user name or password", self._challenges())
+        self._passwords.recognize(encoded, *pair)
         return caller
 
     async def _bearer(self, tokens: Tokens, token: str) -> Caller:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -28,6 +29,9 @@ VERIFIERS = 2
 WAITING_MAX = 64
 """Logins waiting for a verifier; further ones are refused, so that a flood of logins cannot fill the memory.
 """
+
+RECOGNIZED_MAX = 10_000
+"""Authorization headers recognized without parsing; beyond that the oldest is forgotten. Less than 3 MiB."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 """RFC 7617 section 2: control characters are not allowed in a name or password."""
@@ -65,6 +69,53 @@ def parse_basic(encoded: str) -> tuple[str, str] | None:
     return name, password
 
 
+class RecognizedHeaders:
+    """Finds the caller of a Basic credential by a keyed hash of its encoded form, without decoding it.
+
+    An entry only points to a verified credential in `Memory`, which alone judges whether that is still
+    remembered. It is valid while `users` has the very object that the credential was verified against: any
+    change of the user ends it.
+
+    Args:
+        users: Users by name, always current.
+        memory: The verified credentials.
+        key: The key of the hash, of 32 random bytes.
+
+    """
+
+    def __init__(self, users: Mapping[str, User], memory: Memory, key: bytes) -> None:
+        self._users = users
+        self._memory = memory
+        self._hash = hashlib.blake2b(digest_size=16, key=key)
+        self._entries: dict[bytes, tuple[User, bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, encoded: str) -> Caller | None:
+        """Return the caller of a credential that was verified in this form; None if it must be parsed."""
+        hashed = self._hashed(encoded)
+        entry = self._entries.get(hashed)
+        if entry is None:
+            return None
+        user, digest = entry
+        caller = self._memory.recall(digest) if self._users.get(user.name) is user else None
+        if caller is None:
+            del self._entries[hashed]
+        return caller
+
+    def add(self, encoded: str, user: User, digest: bytes) -> None:
+        """Recognize `encoded` as the credential of `user` that is remembered under `digest`."""
+        if len(self._entries) >= RECOGNIZED_MAX:
+            del self._entries[next(iter(self._entries))]
+        self._entries[self._hashed(encoded)] = user, digest
+
+    def _hashed(self, encoded: str) -> bytes:
+        state = self._hash.copy()
+        state.update(encoded.encode("utf-8", "surrogatepass"))
+        return state.digest()
+
+
 class _Check:
     """A verification under way, and its outcome: a verdict, a refusal, or neither if it was cancelled."""
 
@@ -95,9 +146,26 @@ class Passwords:
         self._users = users
         self._throttle = throttle
         self._memory = memory
+        self._recognized = RecognizedHeaders(users, memory, memory.digest(b"recognized headers"))
         self._verify = verify or verify_hash
         self._limiter = trio.CapacityLimiter(VERIFIERS)
         self._running: dict[bytes, _Check] = {}
+
+    def recognized(self, encoded: str) -> Caller | None:
+        """Return the caller of an encoded credential that needs neither parsing nor verification again."""
+        return self._recognized.find(encoded)
+
+    def recognize(self, encoded: str, name: str, password: str) -> None:
+        """Recognize `encoded` from now on, if what it contains is remembered as verified."""
+        user = self._users.get(name)
+        digest = self._digest(user, name, password)
+        if user is not None and self._memory.recall(digest) is not None:
+            self._recognized.add(encoded, user, digest)
+
+    def _digest(self, user: User | None, name: str, password: str) -> bytes:
+        # The key includes hash and roles, so that no entry survives a user's removal or a change of either.
+        stored = "" if user is None else "\0".join([user.password_hash, *sorted(user.roles)])
+        return self._memory.digest(f"basic\0{name}\0{password}\0{stored}".encode())
 
     async def authenticate(self, name: str, password: str, address: str) -> Caller | None:
         """Return the user, or None if name or password are wrong.
@@ -105,10 +173,7 @@ class Passwords:
         Raises:
             TooManyAttempts: Failed logins are slowed, or too many wait already.
         """
-        user = self._users.get(name)
-        # The key includes the hash, so that no entry survives a user's removal or change of password.
-        stored = "" if user is None else user.password_hash
-        digest = self._memory.digest(f"basic\0{name}\0{password}\0{stored}".encode())
+        digest = self._digest(self._users.get(name), name, password)
         while True:
             known = self._memory.recall(digest)
             if known is not None:
@@ -125,7 +190,7 @@ class Passwords:
                 return running.caller
         check = self._running[digest] = _Check()
         try:
-            check.caller = await self._check(name, password, address, digest)
+            check.caller = await self._check(name, password, address)
             check.judged = True
         except TooManyAttempts as refusal:
             check.refused = refusal.retry_after
@@ -136,7 +201,7 @@ class Passwords:
             del self._running[digest]
             check.done.set()
 
-    async def _check(self, name: str, password: str, address: str, digest: bytes) -> Caller | None:
+    async def _check(self, name: str, password: str, address: str) -> Caller | None:
         await self._throttle.turn(address, name)
         if self._limiter.statistics().tasks_waiting >= WAITING_MAX:
             raise TooManyAttempts(1)
@@ -151,7 +216,7 @@ class Passwords:
             return None
         self._throttle.succeeded(address, name)
         caller = Caller(user.name, user.roles, Method.BASIC)
-        self._memory.remember(digest, caller)
+        self._memory.remember(self._digest(user, name, password), caller)
         return caller
 
 

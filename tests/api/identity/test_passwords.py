@@ -22,7 +22,13 @@ from retain.api.identity import (
     hash_password,
 )
 from retain.api.identity.memory import Memory
-from retain.api.identity.passwords import WAITING_MAX, Passwords, parse_basic, verify_hash
+from retain.api.identity.passwords import (
+    WAITING_MAX,
+    Passwords,
+    RecognizedHeaders,
+    parse_basic,
+    verify_hash,
+)
 from retain.api.identity.throttle import Throttle
 from tests.kit.requests import make_request
 
@@ -190,6 +196,111 @@ async def test_remembering_one_credential_lets_no_other_in(autojump_clock: objec
     await refused(identity, basic("ann", "sesam"))
     await refused(identity, basic("bob", "sesame"))
     assert (await identity.authenticate(request(basic("ann", "sesame")))).name == "ann"
+
+
+class TestRecognizedHeaders:
+    """A header that was verified is neither decoded nor verified again, while the user is the same."""
+
+    @staticmethod
+    def identity(users: dict[str, User], verifier: Verifier) -> Identity:
+        options = IdentityOptions(users=tuple(users.values()), remember_s=60.0)
+        return Identity(options, now=lambda: 0, users=users, verify=verifier)
+
+    async def test_it_is_parsed_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        parsed: list[str] = []
+
+        def counting(encoded: str) -> tuple[str, str] | None:
+            parsed.append(encoded)
+            return parse_basic(encoded)
+
+        monkeypatch.setattr("retain.api.identity.identity.parse_basic", counting)
+        verifier = Verifier()
+        identity = self.identity({"ann": ANN}, verifier)
+        first = await identity.authenticate(request(basic("ann", "sesame")))
+        for scheme in ("Basic", "basic", "BASIC "):
+            again = await identity.authenticate(
+                request(basic("ann", "sesame").replace("Basic", scheme), peer="192.0.2.9")
+            )
+            assert again == first
+        assert len(parsed) == len(verifier.calls) == 1
+
+    async def test_it_ends_with_the_time_of_the_credential(self, autojump_clock: object) -> None:
+        verifier = Verifier()
+        identity = self.identity({"ann": ANN}, verifier)
+        await identity.authenticate(request(basic("ann", "sesame")))
+        await trio.sleep(59)
+        await identity.authenticate(request(basic("ann", "sesame")))
+        assert len(verifier.calls) == 1, "using it does not prolong it, and it has not ended yet"
+        await trio.sleep(1)
+        await identity.authenticate(request(basic("ann", "sesame")))
+        assert len(verifier.calls) == 2
+
+    async def test_a_removed_user_is_refused_at_once(self, autojump_clock: object) -> None:
+        users = {"ann": ANN}
+        identity = self.identity(users, Verifier())
+        for _ in range(2):
+            await identity.authenticate(request(basic("ann", "sesame")))
+        del users["ann"]
+        with pytest.raises(Unauthenticated):
+            await identity.authenticate(request(basic("ann", "sesame")))
+
+    async def test_a_changed_password_is_verified_anew(self, autojump_clock: object) -> None:
+        users = {"ann": ANN}
+        identity = self.identity(users, Verifier())
+        for _ in range(2):
+            await identity.authenticate(request(basic("ann", "sesame")))
+        users["ann"] = User("ann", BOB.password_hash, ANN.roles)
+        with pytest.raises(Unauthenticated):
+            await identity.authenticate(request(basic("ann", "sesame")))
+        assert (await identity.authenticate(request(basic("ann", "open: up")))).name == "ann"
+
+    async def test_changed_roles_count_from_the_next_request(self) -> None:
+        """Also where the user was removed and added again with the same hash."""
+        users = {"ann": ANN}
+        identity = self.identity(users, Verifier())
+        for _ in range(2):
+            assert (await identity.authenticate(request(basic("ann", "sesame")))).roles == {"Role1"}
+        users["ann"] = User("ann", ANN.password_hash, frozenset({"Role2"}))
+        assert (await identity.authenticate(request(basic("ann", "sesame")))).roles == {"Role2"}
+        identity_of_form = await identity.login("ann", "sesame", request(None))
+        assert identity_of_form is not None
+        assert identity_of_form.roles == {"Role2"}
+
+    async def test_a_wrong_password_is_never_recognized(self, autojump_clock: object) -> None:
+        verifier = Verifier()
+        identity = self.identity({"ann": ANN}, verifier)
+        await identity.authenticate(request(basic("ann", "sesame")))
+        for _ in range(3):
+            with pytest.raises(Unauthenticated):
+                await identity.authenticate(request(basic("ann", "wrong")))
+        assert [password for _, password in verifier.calls] == ["sesame", *["wrong"] * 3]
+
+    def test_their_number_is_bounded_and_no_dead_one_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("retain.api.identity.passwords.RECOGNIZED_MAX", 2)
+
+        async def main() -> None:
+            memory = Memory(60.0, bytes)
+            users = {"ann": ANN}
+            recognized = RecognizedHeaders(users, memory, bytes(32))
+            memory.remember(b"digest", Caller("ann", ANN.roles, Method.BASIC))
+            for form in ("one", "two", "three"):
+                recognized.add(form, ANN, b"digest")
+            assert len(recognized) == 2
+            assert recognized.find("one") is None
+            assert recognized.find("two") is not None
+            users.clear()
+            assert recognized.find("two") is None
+            assert len(recognized) == 1
+
+        trio.run(main)
+
+    async def test_nothing_of_it_can_be_read_from_what_is_kept(self) -> None:
+        identity = self.identity({"ann": ANN}, Verifier())
+        credentials = basic("ann", "sesame")
+        await identity.authenticate(request(credentials))
+        kept = identity._passwords._recognized._entries
+        assert [len(form) for form in kept] == [16]
+        assert credentials.partition(" ")[2].encode() not in b"".join(kept)
 
 
 async def test_the_same_new_credential_at_once_is_verified_once() -> None:
