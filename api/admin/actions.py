@@ -60,6 +60,7 @@ class Administration:
         doctor: Reports what only the running process knows about itself.
         listens_at: The server's URL if it differs from the configuration, such as on a free port; otherwise
             None.
+        listening: Set once `listens_at` is; None if no server is going to listen in this process.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Administration:
         self.checkpoints = checkpoints
         self.backups = Backups(engine)
         self.listens_at: str | None = None
+        self.listening: trio.Event | None = None
         self._engine = engine
         self._config = config
         self.doctor = Doctor(engine)
@@ -175,7 +177,19 @@ class Administration:
             )
         if urlsplit(url).hostname in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
             return f"{url} is not an address that clients can use; set server.external_url"
+        if urlsplit(url).port == 0:
+            return (
+                f"{url} has no port: server.bind takes any free one, and no server listens. Run the command "
+                "again while the server runs, or set server.external_url"
+            )
         return None
+
+    async def _port_taken(self) -> None:
+        """Wait until a starting server has the port that URLs name, if the kernel chooses it."""
+        server = self._config.server
+        chosen = server.external_url is None and server.bind.endswith(":0")
+        if chosen and self.listening is not None:
+            await self.listening.wait()
 
     async def _ensure(self, account: str, containers: Sequence[str], actor: str) -> None:
         named = tuple((name, self._engine.entropy(16)) for name in containers)
@@ -208,6 +222,7 @@ class Administration:
             NotFound: `tenant`.
         """
         keys = self.tenants.required(name)
+        await self._port_taken()
         found = await self._engine.read(lambda state, _: queries.container_totals(state.blobs, name))
         tenant = {
             "name": name,
@@ -308,6 +323,7 @@ class Administration:
         """
         self.tenants.required(tenant)
         zone = zone_of(timezone)
+        await self._port_taken()
         url = self.url_of(tenant, base)
         if self._config.server.behind_proxy and (notice := self.url_notice(url)) is not None:
             raise Invalid(f"no token was made: {notice}", reason="external-url")
@@ -323,7 +339,7 @@ class Administration:
                 actor=actor,
                 containers=containers,
             )
-        return [token.shown() for token in issued]
+        return [{**token.shown(), "notice": self.url_notice(token.url)} for token in issued]
 
     async def list_tokens(self, *, actor: str, tenant: str) -> list[dict[str, Any]]:
         """Return the tenant's tokens that have not expired, without the tokens themselves.

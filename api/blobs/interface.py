@@ -271,7 +271,8 @@ def _check_part(operation: Operation, address: Address, batch: Call) -> None:
 def _host(request: Request, headers: Mapping[str, str]) -> str:
     """Return the host name without its port."""
     host = request.authority.decode("latin-1") if request.authority is not None else headers.get("host", "")
-    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() else host
 
 
 def _with_tags(operation: Operation, query: Query, headers: Mapping[str, str]) -> bool:

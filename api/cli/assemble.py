@@ -106,6 +106,7 @@ async def _serve(
     """Serve on an open engine until `stop`; `began` is the time of the start on Trio's clock."""
     undated = "" if engine.state.seq else first_notice(engine.wall(), is_synchronized())
     administration = await Administration.open(engine, config)
+    administration.listening = listening = trio.Event()
     space = Space(engine)
     throttles = login_throttles(config)
     app = assembled(engine, config, administration, space, throttles)
@@ -113,6 +114,7 @@ async def _serve(
 
     async def announce(urls: Sequence[str]) -> None:
         administration.listens_at = urls[0]
+        listening.set()
         notices = [*engine.notices, *filter(None, (notice(engine.statistics()), undated))]
         try:
             show(app, urls, notices, administration.users.known)

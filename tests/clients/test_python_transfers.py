@@ -18,7 +18,13 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.core.rest import HttpRequest, HttpResponse
-from azure.storage.blob import BlobBlock, ContainerClient, ContentSettings, StandardBlobTier
+from azure.storage.blob import (
+    BlobBlock,
+    ContainerClient,
+    ContentSettings,
+    RehydratePriority,
+    StandardBlobTier,
+)
 
 from tests.kit.site import Site
 
@@ -72,6 +78,17 @@ def test_blocks_bring_along_all_that_a_blob_has(site: Site, container: Container
         assert found.content_settings.content_type == "audio/mpeg"
         assert found.content_settings.content_language == "de"
         assert found.content_settings.cache_control == "no-store"
+
+
+def test_a_blob_comes_back_from_the_archive_at_once(container: ContainerClient) -> None:
+    """docs/blobs.md, tiers: what a client that waits for a rehydration looks at is never there."""
+    blob = container.upload_blob("old", b"1", standard_blob_tier=StandardBlobTier.ARCHIVE)
+    assert blob.download_blob().readall() == b"1"
+    blob.set_standard_blob_tier(StandardBlobTier.HOT, rehydrate_priority=RehydratePriority.high)
+    found = blob.get_blob_properties()
+    assert (found.blob_tier, found.archive_status, found.rehydrate_priority) == ("Hot", None, None)
+    [listed] = container.list_blobs("old")
+    assert (listed.blob_tier, listed.archive_status) == ("Hot", None)
 
 
 def test_a_large_blob_goes_up_in_parallel_blocks_and_down_in_ranges(

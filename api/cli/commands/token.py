@@ -78,6 +78,8 @@ def create(
         what = f"{token['container']} container" if token["container"] else "account (find blobs by tags)"
         click.echo(f"{what}, {token['permissions']}, {token['start']} to {token['expiry']}, id {token['id']}")
         click.echo(f"  {token['url']}?{token['token']}\n")
+    for notice in dict.fromkeys(token["notice"] for token in issued if token["notice"] is not None):
+        click.echo(f"Note: {notice}.", err=True)
 
 
 @command.command(name="list")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from retain.api.admin.actions import Administration
 from retain.api.blobs.sas import verify as sas
@@ -300,3 +301,30 @@ async def test_a_wildcard_is_no_address_for_clients(bind: str) -> None:
     async with opened(Config(server=ServerConfig(bind=bind, insecure_bind=True))) as (_, office):
         tenant = await office.add_tenant(actor=ACTOR, name="mytenant")
         assert "not an address that clients can use" in tenant["notice"]
+
+
+async def test_a_port_of_the_kernels_choice_is_named_once_it_is_taken() -> None:
+    """Without a server there is no such port, which is said; beside a starting one, the command waits."""
+    config = Config(server=ServerConfig(bind="127.0.0.1:0"))
+    async with opened(config) as (_, office):
+        tenant = await office.add_tenant(actor=ACTOR, name="mytenant")
+        assert "takes any free one, and no server listens" in tenant["notice"]
+        [*made] = await office.create_tokens(actor=ACTOR, tenant="mytenant", expiry=EXPIRY)
+        assert {token["notice"] for token in made} != {None}
+    async with opened(config) as (_, office):
+        office.listening = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_listen, office)
+            tenant = await office.add_tenant(actor=ACTOR, name="mytenant")
+            made = await office.create_tokens(actor=ACTOR, tenant="mytenant", expiry=EXPIRY)
+        assert (tenant["url"], tenant["notice"]) == ("http://127.0.0.1:4711/mytenant", None)
+        assert {token["url"].partition("/mytenant")[0] for token in made} == {"http://127.0.0.1:4711"}
+        assert {token["notice"] for token in made} == {None}
+
+
+async def _listen(office: Administration) -> None:
+    """Do what a server does when it listens, after everything else had its turn."""
+    await trio.testing.wait_all_tasks_blocked()
+    office.listens_at = "http://127.0.0.1:4711"
+    assert office.listening is not None
+    office.listening.set()

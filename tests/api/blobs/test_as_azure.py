@@ -97,6 +97,26 @@ async def test_a_copy_answers_an_md5_where_one_was_asked_for(client):
     assert answer.headers["content-md5"] == md5(b"1")
 
 
+@pytest.mark.parametrize("back", ["Hot", "Cool", "Cold"])
+async def test_no_blob_is_offline_and_none_is_rehydrated(client, back):
+    """docs/blobs.md, tiers: an archived blob is read, copied and changed, and is back with the answer."""
+    await client.put("a", b"1", [("x-ms-access-tier", "Archive")])
+    assert (await client.get("a")).body == b"1"
+    changed = await client.send("PUT", "/recordings/a?comp=metadata", [("x-ms-meta-k", "v")])
+    assert changed.status == 200
+    assert (await copy(client)).status == 202
+    for priority in ("Standard", "High"):
+        headers = [("x-ms-access-tier", back), ("x-ms-rehydrate-priority", priority)]
+        answer = await client.send("PUT", "/recordings/a?comp=tier", headers)
+        assert answer.status == 200
+    told = (await client.head("a")).headers
+    assert told["x-ms-access-tier"] == back
+    assert not {"x-ms-archive-status", "x-ms-rehydrate-priority"} & set(told)
+    listed = await client.send("GET", "/recordings?restype=container&comp=list&prefix=a")
+    assert listed.texts("Blobs/Blob/Properties/AccessTier") == [back]
+    assert listed.texts("Blobs/Blob/Properties/ArchiveStatus") == []
+
+
 async def test_the_tier_is_told_by_every_read(client):
     await client.put("a", b"1")
     for answer in (await client.get("a"), await client.head("a")):

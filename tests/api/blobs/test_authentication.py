@@ -118,6 +118,11 @@ async def test_virtual_hosts_put_the_account_into_the_name():
         for host in ("tenant.blob.core.retain.test", "TENANT-secondary.blob.core.retain.test:8080"):
             answer = await client.raw("GET", f"/recordings/dir/a?{token}", [("host", host)])
             assert answer.body == b"1"
+        for host in ("tenant.blob.core.retain.test:http", "8080", "[::1]", "[::1]:8080"):
+            answer = await client.raw("GET", f"/tenant/recordings/dir/a?{token}", [("host", host)])
+            assert answer.body == b"1", "a name without our ending: the account is in the path"
+            answer = await client.raw("GET", f"/recordings/dir/a?{token}", [("host", host)])
+            assert answer.code == "ResourceNotFound", host
         listed = await client.raw(
             "GET",
             f"/recordings?restype=container&comp=list&{token}",

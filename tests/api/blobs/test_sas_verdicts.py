@@ -3,8 +3,9 @@ docs/wire/blobs.md, section 8."""
 
 from __future__ import annotations
 
-from base64 import b64decode
-from urllib.parse import parse_qs
+import hmac
+from base64 import b64decode, b64encode
+from urllib.parse import parse_qs, quote
 
 import pytest
 
@@ -385,3 +386,22 @@ def test_a_snapshot_token_signs_the_snapshot_of_the_url():
     assert refusal(
         text, target=sas.SignedResource("tenant", "recordings", "a/b.mp3", "2026-01-01T00:00:00.0000000Z")
     )
+
+
+@pytest.mark.parametrize("resource", ["bs", "bv"])
+def test_a_snapshot_or_version_is_signed_and_no_other_is_granted(resource):
+    """The text is that of Microsoft's *Create a service SAS*: the time stands behind `sr`."""
+    moment = "2026-01-01T00:00:00.0000000Z"
+    lines = ["r", "", "2026-11-22T13:00:00Z", "/blob/tenant/recordings/a/b.mp3", "", "", ""]
+    lines += ["2020-12-06", resource, moment, "", "", "", "", "", ""]
+    signed = b64encode(hmac.digest(KEYS[0], "\n".join(lines).encode(), "sha256")).decode()
+    text = f"sv=2020-12-06&sr={resource}&sp=r&se=2026-11-22T13:00:00Z&sig={quote(signed, safe='')}"
+    token = sas_token.parse_token(text.encode())
+    assert token is not None
+    target = TARGET._replace(snapshot=moment)
+    for _ in range(2):  # the second time by what is remembered of the first
+        assert sas.verify(token, target, KEYS, FACTS, lambda *_: None).kind is sas.GrantKind.BLOB
+        for other in ("", "2026-01-02T00:00:00.0000000Z"):
+            with pytest.raises(AzureError) as caught:
+                sas.verify(token, target._replace(snapshot=other), KEYS, FACTS, lambda *_: None)
+            assert caught.value.code == "AuthenticationFailed"

@@ -171,3 +171,18 @@ async def test_a_deleted_level_has_no_tag(client: Client, level: str) -> None:
     answer = await client.call("DELETE", level)
     assert answer.status == 204
     assert "ETag" not in answer.headers
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_a_tag_names_the_level_so_that_of_the_last_deletion_serves_the_next_write(
+    client: Client, level: str
+) -> None:
+    """Nothing is left at the address, but the level's document is there, empty, and can be guarded on."""
+    assert (await client.call("POST", f"{level}/c", {"v": 1})).status == 201
+    deleted = await client.call("DELETE", f"{level}/c")
+    assert (deleted.status, (await client.call("GET", f"{level}/c")).status) == (204, 404)
+    assert (await client.call("GET", level)).tag == deleted.tag
+    guarded = await client.call("POST", f"{level}/d", {"v": 2}, headers=matching(deleted.tag))
+    assert guarded.status == 201
+    stale = await client.call("POST", f"{level}/e", {"v": 3}, headers=matching(deleted.tag))
+    assert stale.status == 412

@@ -201,3 +201,27 @@ def test_shifting_a_list_costs_a_little_and_not_its_square() -> None:
     assert len(run(document, [step] * 20, max_bytes=10**6, work=20 * (3200 // 32) + 4_000)["l"]) == 3180
     with pytest.raises(TooLarge):
         run(document, [step] * 20, max_bytes=10**6, work=10 * (3180 // 32))
+
+
+WIDE = {f"k{n}": n for n in range(400)}
+LONG = {"l": list(range(3200))}
+TEXT = {"t": "x" * 1598}
+
+
+@pytest.mark.parametrize(
+    ("document", "step", "work"),
+    [
+        pytest.param(WIDE, {"op": "replace", "path": "/k0", "value": 1}, 1 + 400 // 4, id="an object"),
+        pytest.param(LONG, {"op": "replace", "path": "/l/0", "value": 1}, 1 + 1 + 3200 // 32, id="a list"),
+        pytest.param(LONG, {"op": "remove", "path": "/l/0"}, 1 + 1 + 2 * 3200 // 32, id="shifted back"),
+        pytest.param(LONG, {"op": "add", "path": "/l/0", "value": 1}, 1 + 1 + 2 * 3200 // 32, id="onwards"),
+        pytest.param(LONG, {"op": "remove", "path": "/l/3199"}, 1 + 1 + 3200 // 32, id="the last"),
+        pytest.param(LONG, {"op": "add", "path": "/l/-", "value": 1}, 1 + 1 + 3200 // 32, id="behind it"),
+        pytest.param(TEXT, {"op": "copy", "from": "/t", "path": "/u"}, 1 + 1600 // 16, id="a text"),
+    ],
+)
+def test_each_step_costs_what_it_copies_and_shifts(document: Any, step: Any, work: int) -> None:
+    """Members copied, elements copied or shifted, bytes measured: an exact amount, and not one less."""
+    run(document, [step], work=work)
+    with pytest.raises(TooLarge):
+        run(document, [step], work=work - 1)
