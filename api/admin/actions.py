@@ -82,10 +82,10 @@ class Administration:
         self._keys_turn = trio.Lock()
 
     @classmethod
-    async def open(cls, engine: Engine, config: Config) -> Administration:
+    async def open(cls, engine: Engine, config: Config, *, serving: bool = False) -> Administration:
         """Read the accounts, create the configured ones that are missing, and apply the configured retention.
 
-        To be called at each start, before anything is served.
+        To be called at each start, before anything is served; `serving` if this process is going to listen.
 
         Raises:
             ConfigError, Invalid, NoSpace, OSError: See `Tenants.load`.
@@ -97,6 +97,7 @@ class Administration:
         users = Users(engine.disk, identity_options(config).users, engine.submit, engine.entropy)
         await trio.to_thread.run_sync(users.load)
         self = cls(engine, tenants, users, Checkpoints(engine, signer, config.audit), config)
+        self.listening = trio.Event() if serving else None
         await trio.to_thread.run_sync(self.backups.load)
         await self.notifier.load()
         if engine.decides:
@@ -152,6 +153,12 @@ class Administration:
             **LossActions(self._engine).actions(),
             **NotificationActions(self._engine, self.notifier).actions(),
         }
+
+    def listens(self, url: str) -> None:
+        """Note that the server listens, and where."""
+        self.listens_at = url
+        if self.listening is not None:
+            self.listening.set()
 
     def url_of(self, account: str, base: str | None = None) -> str:
         """Return the account's URL, without a slash at its end; `base` is how a client reached the server."""

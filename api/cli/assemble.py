@@ -105,16 +105,14 @@ async def _serve(
 ) -> None:
     """Serve on an open engine until `stop`; `began` is the time of the start on Trio's clock."""
     undated = "" if engine.state.seq else first_notice(engine.wall(), is_synchronized())
-    administration = await Administration.open(engine, config)
-    administration.listening = listening = trio.Event()
+    administration = await Administration.open(engine, config, serving=True)
     space = Space(engine)
     throttles = login_throttles(config)
     app = assembled(engine, config, administration, space, throttles)
     collector.settle()
 
     async def announce(urls: Sequence[str]) -> None:
-        administration.listens_at = urls[0]
-        listening.set()
+        administration.listens(urls[0])
         notices = [*engine.notices, *filter(None, (notice(engine.statistics()), undated))]
         try:
             show(app, urls, notices, administration.users.known)

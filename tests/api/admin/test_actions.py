@@ -325,6 +325,4 @@ async def test_a_port_of_the_kernels_choice_is_named_once_it_is_taken() -> None:
 async def _listen(office: Administration) -> None:
     """Do what a server does when it listens, after everything else had its turn."""
     await trio.testing.wait_all_tasks_blocked()
-    office.listens_at = "http://127.0.0.1:4711"
-    assert office.listening is not None
-    office.listening.set()
+    office.listens("http://127.0.0.1:4711")
