@@ -135,7 +135,7 @@ def _staged(blobs: BlobsState, event: BlockStaged, stamp: Stamp) -> None:
         block = Block(event.block_id, body, stamp.seq)
         container.restated.setdefault(event.blob, {})[event.replaces] = block
         return
-    old = container.stage(event.blob, Block(event.block_id, body, stamp.seq))
+    old = container.staged.add(event.blob, Block(event.block_id, body, stamp.seq))
     if old is not None:
         blobs.leave_block(event.resource, old, stamp, Cause.OVERWRITTEN)
     pending = container.pending.get(event.blob)
@@ -174,10 +174,10 @@ def _drop_staged(
     blocks = container.blocks(name) if staged is None else staged
     gone = [block for block in blocks if block.seq < before]
     if len(gone) == len(blocks):
-        container.unstage_all(name, gone)
+        container.staged.remove_all(name)
     else:
         for block in gone:
-            container.unstage(name, block.block_id)
+            container.staged.remove(name, block.block_id)
     for block in gone:
         if block.seq not in kept:
             blobs.leave_block(event.resource, block, stamp, cause)

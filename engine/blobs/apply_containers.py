@@ -144,8 +144,9 @@ def _freed(blobs: BlobsState, event: BlobsFreed, stamp: Stamp) -> None:
     container = blobs.closed.get((event.account, event.container))
     if container is None:
         return
-    for seq in list(takewhile(event.blocks.__ge__, container.stagings)):
-        _drop_block(blobs, container, *container.stagings[seq], event, stamp)
+    ages = container.staged.ages
+    for seq in list(takewhile(event.blocks.__ge__, ages)):
+        _drop_block(blobs, container, *ages[seq], event, stamp)
     while container.ages and container.ages[0][0] <= event.through:
         name = container.ages[0][1]
         _let_go(blobs, container, name, container.remove(name), event, stamp)
@@ -160,14 +161,13 @@ def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent,
     container.pending.clear()
     container.pending_names.clear()
     container.staged.clear()
-    container.stagings.clear()
 
 
 def _drop_block(
     blobs: BlobsState, container: Container, name: str, block_id: bytes, event: ContainerEvent, stamp: Stamp
 ) -> None:
     """Remove one staged block whose container was deleted."""
-    block = container.unstage(name, block_id)
+    block = container.staged.remove(name, block_id)
     pending = container.pending[name]
     assert block is not None
     blobs.leave_block(pending.resource, block, stamp, event.cause)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from operator import attrgetter
 from typing import Any
 
-from sortedcontainers import SortedDict, SortedList
+from sortedcontainers import SortedList
 
 from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, StagedBlocks
+from retain.engine.blobs.staged import StagedBlockIndex
 from retain.engine.blobs.tagindex import TagIndex
 from retain.engine.core.event import Cause
 from retain.engine.core.snapshot_table import SnapshotTable
@@ -35,7 +36,6 @@ class Container:
         pending: Names with staged blocks.
         pending_names: The same in order.
         staged: (name, block id) → block.
-        stagings: Record → the key of the block in `staged` that it holds, oldest first.
         restated: Name → record of a block of the blob → the same block in a newer record, until all are there
             and a list names them.
         size: Bytes in all committed blobs.
@@ -60,7 +60,6 @@ class Container:
         "restated",
         "size",
         "staged",
-        "stagings",
         "tags",
     )
 
@@ -74,8 +73,7 @@ class Container:
         self.tags = TagIndex()
         self.pending: dict[str, StagedBlocks] = {}
         self.pending_names: SortedList[str] = SortedList()
-        self.staged: SortedDict[tuple[str, bytes], Block] = SortedDict()
-        self.stagings: dict[int, tuple[str, bytes]] = {}
+        self.staged = StagedBlockIndex()
         self.restated: dict[str, dict[int, Block]] = {}
         self.size = 0
         self.lifetime = lifetime
@@ -117,31 +115,7 @@ class Container:
 
     def blocks(self, name: str) -> list[Block]:
         """Return the blocks staged under `name`, by block id."""
-        return [self.staged[key] for key in self.staged.keys()[self._staged_span(name)]]
-
-    def _staged_span(self, name: str) -> slice:
-        """Return the places of a name's blocks; there may be 50,000 of them."""
-        return slice(self.staged.bisect_left((name, b"")), self.staged.bisect_left((name + "\0", b"")))
-
-    def stage(self, name: str, block: Block) -> Block | None:
-        """Stage `block`, and return the block that it replaces."""
-        old = self.unstage(name, block.block_id)
-        self.staged[name, block.block_id] = block
-        self.stagings[block.seq] = (name, block.block_id)
-        return old
-
-    def unstage(self, name: str, block_id: bytes) -> Block | None:
-        """Remove a staged block and return it. The caller updates `pending` for the name."""
-        block: Block | None = self.staged.pop((name, block_id), None)
-        if block is not None:
-            del self.stagings[block.seq]
-        return block
-
-    def unstage_all(self, name: str, blocks: Iterable[Block]) -> None:
-        """Remove `blocks`, which are all that are staged under `name`. The caller updates `pending`."""
-        for block in blocks:
-            del self.stagings[block.seq]
-        del self.staged.keys()[self._staged_span(name)]
+        return sorted(self.staged.of(name).values(), key=attrgetter("block_id"))
 
     def put(self, name: str, entry: BlobEntry) -> None:
         """Put `entry` under `name`, in every index."""
@@ -170,15 +144,14 @@ class Container:
         self.size -= entry.size
         return entry
 
-    def load(self, blobs: SnapshotTable[str, BlobEntry], staged: dict[tuple[str, bytes], Block]) -> None:
+    def load(self, blobs: SnapshotTable[str, BlobEntry], staged: Mapping[tuple[str, bytes], Block]) -> None:
         """Fill an empty container and build its indexes at once."""
         self.blobs = blobs
         self.names.update(blobs)
         self.ages.update(zip(map(attrgetter("modified"), blobs.values()), blobs, strict=True))
         self.tags.load(zip(blobs, map(attrgetter("tags"), blobs.values()), strict=True))
         self.size = sum(map(attrgetter("body.size"), blobs.values()))
-        self.staged.update(staged)
-        self.stagings.update(sorted((block.seq, key) for key, block in staged.items()))
+        self.staged.load(staged)
         self.pending_names.update(self.pending)
 
     def check(self) -> None:
@@ -194,7 +167,7 @@ class Container:
         for name, _block_id in self.staged:
             counts[name] = counts.get(name, 0) + 1
         assert counts == {name: pending.blocks for name, pending in self.pending.items()}
-        assert list(self.stagings.items()) == sorted((block.seq, key) for key, block in self.staged.items())
+        self.staged.check()
 
 
 def blocks_end(pending: StagedBlocks) -> int:

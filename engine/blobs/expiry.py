@@ -62,8 +62,8 @@ def next_removal(closed: Container) -> Event:
     facts = container_facts(closed, KEEPER, Cause.REQUEST)
     if few_in(closed):
         return ContainerDeleted(**facts)
-    if closed.stagings:
-        *_, last = islice(closed.stagings, FREED)
+    if closed.staged:
+        *_, last = islice(closed.staged.ages, FREED)
         return BlobsFreed(through=-1, blocks=last, **facts)
     through, room = -1, FREED
     for modified, name in closed.ages:

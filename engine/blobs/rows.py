@@ -50,7 +50,7 @@ def freeze(blobs: BlobsState) -> Frozen:
             container.closed,
             container.blobs.view(),
             container.pending.copy(),
-            list(container.staged.items()),
+            container.staged.copy(),
             {name: dict(found) for name, found in container.restated.items()},
         )
         for container in chain(blobs.containers(), blobs.closed.values())
@@ -67,8 +67,9 @@ def freeze(blobs: BlobsState) -> Frozen:
             yield from rows_of(entries.items(), _row, COLUMNS)
             for name, waiting in pending.items():
                 yield [PENDING, name, *waiting]
-            for (name, _block_id), block in staged:
-                yield [BLOCK, name, [block.block_id, pack_stored(block.body), block.seq]]
+            for name in sorted(staged):
+                for _, block in sorted(staged[name].items()):
+                    yield [BLOCK, name, [block.block_id, pack_stored(block.body), block.seq]]
             for name, found in restated.items():
                 for replaced, block in found.items():
                     yield [RESTATED, name, [block.block_id, pack_stored(block.body), block.seq], replaced]

@@ -232,7 +232,7 @@ def _place_block(container: Container, unplaced: _Unplaced, seq: int, address: i
     _, _, blob = unplaced.name
     staged = container.staged.get((blob, unplaced.block_id))
     if staged is not None and staged.seq == seq:
-        container.staged[blob, unplaced.block_id] = staged._replace(body=OnDisk(address, staged.size))
+        container.staged.place(blob, staged._replace(body=OnDisk(address, staged.size)))
         return True
     restated = container.restated.get(blob, {})
     block = restated.get(unplaced.replaces)
