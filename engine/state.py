@@ -73,6 +73,7 @@ class State:
         self._decide[AcceptLost] = partial(accept_lost, self)
         self._ahead: dict[type[Command[Any]], LookAhead] = {
             **self.settings.looks_ahead(),
+            **self.blobs.looks_ahead(),
             Restate: self._restate_ahead,
         }
         self._expire: dict[DeadlineKind, Expire] = _merged(part.expirers() for part in self.slices)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import takewhile
 
 from retain.engine.blobs.containers import Container, blocks_end
 from retain.engine.blobs.entries import (
     BlobEntry,
     Block,
+    BlockSources,
     Composite,
     StagedBlocks,
     shared_headers,
@@ -29,6 +31,7 @@ from retain.engine.blobs.events import (
     BlockStaged,
 )
 from retain.engine.blobs.leases import surviving
+from retain.engine.blobs.lists import make_list
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import StoredBody
 from retain.engine.core.deadlines import DeadlineKind
@@ -71,27 +74,21 @@ def _put(blobs: BlobsState, event: BlobPut, stamp: Stamp) -> None:
 def _committed(blobs: BlobsState, event: BlocksCommitted, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     container = _container(blobs, event)
-    staged = container.blocks(event.blob)
-    known = {block.seq: block for block in staged}
+    staged = container.staged.of(event.blob)
     old = container.blobs.get(event.blob)
-    if old is not None and isinstance(old.body, Composite):
-        used = {block.seq: block for block in old.body.blocks}
-        known.update(used)
-        if not used.keys().isdisjoint(event.blocks):
-            # Without the old list, replay would take the block for a staged one, which a later block of the
-            # same id replaces.
-            blobs.shared.records.need_earlier()
-    restated = container.restated.get(event.blob, {})
+    restated: dict[int, Block] = {}
     if event.restates:
-        known.update((block.seq, block) for block in restated.values())
-    # A later list does without those whose records were erased since.
-    blocks = tuple([known[seq] for seq in event.blocks if seq in known])
-    kept = frozenset(event.blocks)
-    before = event.restates or stamp.seq
-    _drop_staged(blobs, container, event, stamp, before=before, kept=kept, staged=staged)
-    if event.restates:
-        container.restated.pop(event.blob, None)
-    _write(blobs, container, event, Composite(blocks, sum([block.body.size for block in blocks])), stamp)
+        restated = container.restated.pop(event.blob, restated)
+    made = event.made
+    if made is None:
+        before = None if old is None else old.body
+        made = make_list(event.blocks, staged, before, restated)
+    if made.uses_old:
+        # Without the old list, replay would take the block for a staged one, which a later block of the
+        # same id replaces.
+        blobs.shared.records.need_earlier()
+    _drop_staged(blobs, container, event, stamp, before=event.restates or stamp.seq, unused=made.unused)
+    _write(blobs, container, event, made.body, stamp, made.replaced)
 
 
 def _write(
@@ -100,7 +97,9 @@ def _write(
     event: BlobWritten,
     body: StoredBody | Composite,
     stamp: Stamp,
+    replaced: BlockSources | None = None,
 ) -> None:
+    """Write the blob. `replaced`: what only the old content depends on, where that is at hand."""
     old = container.blobs.get(event.blob)
     entry = BlobEntry(
         resource=event.resource,
@@ -123,7 +122,9 @@ def _write(
     # In order of the last write, not the first: that record may be erased by the time of a replay.
     container.blobs[event.blob] = container.blobs.pop(event.blob)
     blobs.leave_restated(container, event.resource, event.blob, stamp)
-    if old is not None:
+    if old is not None and replaced is not None:
+        blobs.leave_sources(event.resource, replaced, stamp, Cause.OVERWRITTEN)
+    elif old is not None:
         blobs.leave(event.resource, old.body, stamp, Cause.OVERWRITTEN, remaining=body)
     blobs.rearm(container)
 
@@ -137,7 +138,7 @@ def _staged(blobs: BlobsState, event: BlockStaged, stamp: Stamp) -> None:
         return
     old = container.staged.add(event.blob, Block(event.block_id, body, stamp.seq))
     if old is not None:
-        blobs.leave_block(event.resource, old, stamp, Cause.OVERWRITTEN)
+        blobs.leave_sources(event.resource, BlockSources.of((old,)), stamp, Cause.OVERWRITTEN)
     pending = container.pending.get(event.blob)
     where = (event.account, event.container, event.blob)
     if pending is None:
@@ -158,12 +159,11 @@ def _drop_staged(
     stamp: Stamp,
     *,
     before: int,
-    kept: frozenset[int] = frozenset(),
-    staged: list[Block] | None = None,
+    unused: Mapping[int, Block] | None = None,
 ) -> None:
     """Remove the blocks staged under the name in records before `before`.
 
-    Blocks in `kept` remain, as part of the blob. `staged`: all of them, where they are at hand.
+    Those that are not in `unused`, if it is given, remain as part of the blob.
     """
     name = event.blob
     pending = container.pending.get(name)
@@ -171,18 +171,19 @@ def _drop_staged(
         return
     where = (container.account, container.name, name)
     cause = event.cause if isinstance(event, BlocksDropped) else Cause.OVERWRITTEN
-    blocks = container.blocks(name) if staged is None else staged
-    gone = [block for block in blocks if block.seq < before]
-    if len(gone) == len(blocks):
-        container.staged.remove_all(name)
-    else:
-        for block in gone:
+    staged = container.staged.of(name)
+    if unused is None:
+        unused = {block.seq: block for block in staged.values()}
+    newer = list(takewhile(lambda block: block.seq >= before, reversed(staged.values())))
+    if newer:
+        for block in [block for block in staged.values() if block.seq < before]:
             container.staged.remove(name, block.block_id)
-    for block in gone:
-        if block.seq not in kept:
-            blobs.leave_block(event.resource, block, stamp, cause)
-    if len(gone) < len(blocks):
-        container.pending[name] = pending._replace(blocks=len(blocks) - len(gone))
+        unused = {seq: block for seq, block in unused.items() if seq < before}
+    else:
+        container.staged.remove_all(name)
+    blobs.leave_sources(event.resource, BlockSources.of(unused.values()), stamp, cause)
+    if newer:
+        container.pending[name] = pending._replace(blocks=len(newer))
         return
     del container.pending[name]
     container.pending_names.remove(name)

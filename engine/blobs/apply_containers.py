@@ -26,7 +26,7 @@ from retain.engine.blobs.container_events import (
     ServicePropertiesSet,
 )
 from retain.engine.blobs.containers import Container, blocks_end, lifetime_of
-from retain.engine.blobs.entries import BlobEntry, ContainerEntry
+from retain.engine.blobs.entries import BlobEntry, BlockSources, ContainerEntry
 from retain.engine.blobs.leases import surviving
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.deadlines import DeadlineKind
@@ -156,8 +156,9 @@ def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent,
     for name, pending in container.pending.items():
         key = (container.account, container.name, name)
         blobs.shared.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, key)
-    for (name, _block_id), block in container.staged.items():
-        blobs.leave_block(container.pending[name].resource, block, stamp, event.cause)
+    for name, pending in container.pending.items():
+        sources = BlockSources.of(container.staged.of(name).values())
+        blobs.leave_sources(pending.resource, sources, stamp, event.cause)
     container.pending.clear()
     container.pending_names.clear()
     container.staged.clear()
@@ -170,7 +171,7 @@ def _drop_block(
     block = container.staged.remove(name, block_id)
     pending = container.pending[name]
     assert block is not None
-    blobs.leave_block(pending.resource, block, stamp, event.cause)
+    blobs.leave_sources(pending.resource, BlockSources.of((block,)), stamp, event.cause)
     if pending.blocks > 1:
         container.pending[name] = pending._replace(blocks=pending.blocks - 1)
         return

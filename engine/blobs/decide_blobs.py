@@ -24,7 +24,7 @@ from retain.engine.blobs.commands import (
 )
 from retain.engine.blobs.conditions import Conditions
 from retain.engine.blobs.containers import Container
-from retain.engine.blobs.entries import MAX_BLOCKS, MAX_UNCOMMITTED, BlobEntry, Composite
+from retain.engine.blobs.entries import MAX_BLOCKS, MAX_UNCOMMITTED, BlobEntry, Block, Composite
 from retain.engine.blobs.events import (
     BlobDeleted,
     BlobHeadersSet,
@@ -38,6 +38,7 @@ from retain.engine.blobs.events import (
     BlockStaged,
 )
 from retain.engine.blobs.expiry import blob_expiry, blocks_expiry
+from retain.engine.blobs.lists import MadeList
 from retain.engine.blobs.state import BlobsState, required
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.domain import Decide
@@ -56,7 +57,7 @@ def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
         LeaseBlob: _lease,
         DeleteBlob: _delete,
         StageBlock: _stage_block,
-        CommitBlocks: _commit_blocks,
+        CommitBlocks: commit,
     }
     return {kind: partial(decide, blobs) for kind, decide in table.items()}
 
@@ -239,31 +240,51 @@ def _stage_block(blobs: BlobsState, command: StageBlock, now: int) -> Decision[N
     return Decision((*endings(container, command.name, now), event), None)
 
 
-def _commit_blocks(blobs: BlobsState, command: CommitBlocks, now: int) -> Decision[Written]:
+def commit(blobs: BlobsState, command: CommitBlocks, now: int) -> Decision[Written]:
+    """Decide `CommitBlocks`."""
     if len(command.blocks) > MAX_BLOCKS:
         raise TooLarge("a blob can have at most 50,000 blocks", reason="block-list", limit=MAX_BLOCKS)
     container, entry = writable(blobs, command, now)
-    blocks = _resolved(container, entry, command, now)
+    waiting: Mapping[bytes, Block] = {}
+    if container.uncommitted(command.name, now) is not None:
+        waiting = container.staged.of(command.name)
+    return committed(blobs, command, container, entry, resolved(waiting, entry, command), now)
+
+
+def committed(
+    blobs: BlobsState,
+    command: CommitBlocks,
+    container: Container,
+    entry: BlobEntry | None,
+    blocks: tuple[int, ...],
+    now: int,
+    made: MadeList | None = None,
+) -> Decision[Written]:
+    """Return the decision to commit the list of the records `blocks`; `made`: what that comes to."""
     modified = blobs.next_modified(now)
-    event = BlocksCommitted(**written(container, entry, command, modified, now), blocks=blocks)
+    facts = written(container, entry, command, modified, now)
+    event = BlocksCommitted(**facts, blocks=blocks, made=made)
     return Decision((*endings(container, command.name, now), event), Written(modified))
 
 
-def _resolved(
-    container: Container, entry: BlobEntry | None, command: CommitBlocks, now: int
+def resolved(
+    waiting: Mapping[bytes, Block], entry: BlobEntry | None, command: CommitBlocks
 ) -> tuple[int, ...]:
-    """Return the records that hold the blocks of the list."""
-    staged: dict[bytes, int] = {}
-    if container.uncommitted(command.name, now) is not None:
-        staged = {block.block_id: block.seq for block in container.blocks(command.name)}
-    committed: dict[bytes, int] = {}
+    """Return the records that hold the blocks of the list: of those staged, or of the old content.
+
+    Raises:
+        Invalid: `block-list`.
+
+    """
+    staged = {block_id: block.seq for block_id, block in waiting.items()}
+    old: dict[bytes, int] = {}
     if entry is not None and isinstance(entry.body, Composite):
-        committed = {block.block_id: block.seq for block in entry.body.blocks}
+        old = {block.block_id: block.seq for block in entry.body.blocks}
     # There may be 50,000: the common case is one look-up for each.
     of = {
-        BlockSource.COMMITTED: committed,
+        BlockSource.COMMITTED: old,
         BlockSource.UNCOMMITTED: staged,
-        BlockSource.LATEST: committed | staged,
+        BlockSource.LATEST: old | staged,
     }
     found = [of[source].get(block_id) for source, block_id in command.blocks]
     if None in found:

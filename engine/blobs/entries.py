@@ -6,12 +6,15 @@ everything that repeats from blob to blob (content headers, tags of few values) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from retain.engine.blobs.leases import Lease
-from retain.engine.core.body import Inline, OnDisk, StoredBody
+from retain.engine.core.body import Inline, OnDisk, StoredBody, stored_bytes
+from retain.engine.core.ledger import size_class
 from retain.journal import Payload
 
 MAX_POLICIES = 5
@@ -82,11 +85,69 @@ class Block(NamedTuple):
         return self.body.size
 
 
-class Composite(NamedTuple):
+class BlockSources(NamedTuple):
+    """The records and payload files that blocks depend on, each once.
+
+    Attributes:
+        records: By the size class of their contents, as the ledger counts them.
+        files: Names, sorted.
+
+    """
+
+    records: Mapping[int, Sequence[int]]
+    files: Sequence[str]
+
+    @classmethod
+    def of(cls, blocks: Iterable[Block]) -> BlockSources:
+        """Return the sources of `blocks`."""
+        files: set[str] = set()
+        records: dict[int, dict[int, None]] = {}
+        for _, body, seq in blocks:
+            if isinstance(body, Payload):
+                files.add(body.name)
+            records.setdefault(size_class(stored_bytes(body)), {})[seq] = None
+        return cls({size: tuple(seqs) for size, seqs in records.items()}, tuple(sorted(files)))
+
+    def without(self, kept: BlockSources) -> BlockSources:
+        """Return these without those that are also in `kept`."""
+        seqs = set(chain.from_iterable(kept.records.values()))
+        files = set(kept.files)
+        records = {size: [seq for seq in found if seq not in seqs] for size, found in self.records.items()}
+        left = {size: found for size, found in records.items() if found}
+        return BlockSources(left, [name for name in self.files if name not in files])
+
+
+LONG_LIST = 1_000
+"""A list of more blocks than these keeps its sources, so that it ends in one short step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
     """The body of a blob that was committed as a list of blocks; the same block may occur more than once."""
 
     blocks: tuple[Block, ...]
     size: int
+    _sources: BlockSources | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, blocks: Iterable[Block]) -> Composite:
+        """Return the body that consists of `blocks`."""
+        blocks = tuple(blocks)
+        sources = BlockSources.of(blocks) if len(blocks) > LONG_LIST else None
+        return cls(blocks, sum([body.size for _, body, _ in blocks]), sources)
+
+    @property
+    def sources(self) -> BlockSources:
+        """Return what the blocks depend on."""
+        return BlockSources.of(self.blocks) if self._sources is None else self._sources
+
+    def placed(self, addresses: Mapping[int, int]) -> Composite:
+        """Return the same body with the addresses of these records in it."""
+        blocks = tuple(
+            block._replace(body=OnDisk(addresses[block.seq], block.size)) if block.seq in addresses else block
+            for block in self.blocks
+        )
+        return Composite(blocks, self.size, self._sources)
 
 
 class BlobEntry(NamedTuple):
@@ -207,10 +268,20 @@ class ContainerEntry(NamedTuple):
         return ticks(self.modified)
 
 
+NO_SOURCES = BlockSources({}, ())
+
+
+def sources_of(body: StoredBody | Composite | None) -> BlockSources:
+    """Return the sources of a body besides the record of its blob."""
+    if isinstance(body, Composite):
+        return body.sources
+    return BlockSources({}, (body.name,)) if isinstance(body, Payload) else NO_SOURCES
+
+
 def payload_names(body: StoredBody | Composite) -> set[str]:
     """Return the names of the payload files that a body needs."""
     if isinstance(body, Composite):
-        return {block.body.name for block in body.blocks if isinstance(block.body, Payload)}
+        return set(body.sources.files)
     return {body.name} if isinstance(body, Payload) else set()
 
 
@@ -270,8 +341,7 @@ def unpack_stored(row: list[Any]) -> StoredBody | Composite:
         name, key, size, md5, sha256 = fields
         return Payload(name=name, key=key, size=size, md5=md5, sha256=sha256)
     if kind == COMPOSITE:
-        blocks = tuple(unpack_block(block) for block in fields[0])
-        return Composite(blocks, sum(block.size for block in blocks))
+        return Composite.of(map(unpack_block, fields[0]))
     return Inline(*fields)
 
 

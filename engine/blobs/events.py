@@ -13,9 +13,10 @@ from typing import ClassVar
 from retain.engine.blobs.container_events import BLOB, ContainerEvent, pairs_of
 from retain.engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
 from retain.engine.blobs.leases import Lease
+from retain.engine.blobs.lists import MadeList
 from retain.engine.core.body import Body, pack_body, unpack_body
 from retain.engine.core.event import fact
-from retain.engine.core.fields import datum, detail, row_of
+from retain.engine.core.fields import beside, datum, detail, row_of
 from retain.engine.core.role import Data, Locator, OnHold, RecordRole
 from retain.journal import Verb
 
@@ -82,10 +83,12 @@ class BlocksCommitted(BlobWritten):
     Attributes:
         blocks: The records that hold the blocks, in the order of the content. Kept as differences: 50,000 of
             them fit a record.
+        made: What the list comes to, where the decision has found it already. Not part of the fact.
 
     """
 
     blocks: tuple[int, ...] = detail(_from_steps, _to_steps)
+    made: MadeList | None = beside(default=None, compare=False)
 
 
 @fact

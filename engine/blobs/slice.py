@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from retain.engine.blobs import (
+    ahead,
     apply_blobs,
     apply_containers,
     decide_blobs,
@@ -21,7 +22,7 @@ from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import StoredBody
 from retain.engine.core.command import Command
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Apply, Decide, Expire, Restater
+from retain.engine.core.domain import Apply, Decide, Expire, LookAhead, Restater
 from retain.engine.core.event import Event
 from retain.engine.core.snapshot_table import Frozen
 
@@ -39,6 +40,9 @@ class BlobsSlice(BlobsState):
             **decide_containers.deciders(self),
             **decide_blobs.deciders(self),
         }
+
+    def looks_ahead(self) -> Mapping[type[Command[Any]], LookAhead]:
+        return ahead.looks_ahead(self)
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
         return {

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 
 from retain.engine.blobs.entries import Block
 
-NO_BLOCKS: Mapping[bytes, Block] = {}
-
 
 class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
     """Staged blocks by (name, block id).
@@ -37,9 +35,9 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
     def __len__(self) -> int:
         return len(self.ages)
 
-    def of(self, name: str) -> Mapping[bytes, Block]:
+    def of(self, name: str) -> dict[bytes, Block]:
         """Return the blocks staged under `name`, by block id, oldest first."""
-        return self._names.get(name, NO_BLOCKS)
+        return self._names.get(name) or {}
 
     def copy(self) -> dict[str, dict[bytes, Block]]:
         """Return all blocks of this moment by name and block id."""

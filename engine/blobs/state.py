@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 from sortedcontainers import SortedDict
 
 from retain.engine.blobs.containers import Container, lifetime_of
-from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry, payload_names
+from retain.engine.blobs.entries import (
+    NO_SOURCES,
+    BlobEntry,
+    BlockSources,
+    Composite,
+    ContainerEntry,
+    sources_of,
+)
 from retain.engine.core.body import Inline, OnDisk, StoredBody, stored_bytes
 from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import SharedState
@@ -175,25 +182,19 @@ class BlobsState:
         body: StoredBody | Composite,
         stamp: Stamp,
         cause: Cause,
-        remaining: object = None,
+        remaining: StoredBody | Composite | None = None,
     ) -> None:
         """Release a blob's `body`, except for its parts in `remaining`."""
-        kept: set[str] = set()
-        seqs: set[int] = set()
-        if isinstance(remaining, Composite):
-            seqs = {block.seq for block in remaining.blocks}
-        if isinstance(remaining, Composite | Payload):
-            kept = payload_names(remaining)
-        for name in sorted(payload_names(body) - kept):
-            self.shared.release(name)
-        if isinstance(body, Composite):
-            for seq, block in {block.seq: block for block in body.blocks}.items():
-                if seq not in seqs:
-                    self.shared.records.discard(stamp, seq, stored_bytes(block.body), resource, cause)
+        left, kept = sources_of(body), sources_of(remaining)
+        if kept is not NO_SOURCES:
+            left = left.without(kept)
+        self.leave_sources(resource, left, stamp, cause)
 
-    def leave_block(self, resource: bytes, block: Block, stamp: Stamp, cause: Cause) -> None:
-        """Release a block that was staged."""
-        self.leave(resource, Composite((block,), block.size), stamp, cause)
+    def leave_sources(self, resource: bytes, sources: BlockSources, stamp: Stamp, cause: Cause) -> None:
+        """Release the records and payload files of a body or of staged blocks."""
+        for name in sources.files:
+            self.shared.release(name)
+        self.shared.records.discard_all(stamp, sources.records, resource, cause)
 
     def leave_restated(self, container: Container, resource: bytes, blob: str, stamp: Stamp) -> None:
         """Release the blocks of `blob` that were being restated.
@@ -203,6 +204,10 @@ class BlobsState:
         for block in container.restated.pop(blob, {}).values():
             size = stored_bytes(block.body)
             self.shared.records.discard(stamp, block.seq, size, resource, Cause.OVERWRITTEN)
+
+    def is_placed(self, container: Container, blob: str) -> bool:
+        """Return whether the records of all bodies under a name are written."""
+        return not self._unplaced.get((container.account, container.name, blob))
 
     def place(self, seq: int, address: int) -> None:
         """Note where the record of a block or body is.
@@ -245,11 +250,7 @@ def _place_block(container: Container, unplaced: _Unplaced, seq: int, address: i
 def _placed(entry: BlobEntry, addresses: dict[int, int]) -> StoredBody | Composite:
     """Return the body of `entry` with the addresses of these records in it."""
     if isinstance(entry.body, Composite):
-        blocks = tuple(
-            block._replace(body=OnDisk(addresses[block.seq], block.size)) if block.seq in addresses else block
-            for block in entry.body.blocks
-        )
-        return entry.body._replace(blocks=blocks)
+        return entry.body.placed(addresses)
     return OnDisk(addresses[entry.seq], entry.size) if entry.seq in addresses else entry.body
 
 

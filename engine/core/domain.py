@@ -36,6 +36,13 @@ class Ahead(ABC):
     def holds(self) -> bool:
         """Return whether nothing has changed that the decision depends on."""
 
+    def settle(self, decision: Decision[Any], now: int) -> Decision[Any]:
+        """Return the decision in the command's turn, at `now`, from what `decide` returned. Quick.
+
+        Overridden where dates, or what else changes with every write, belong to a decision. Raises `Refused`.
+        """
+        return decision
+
 
 LookAhead = Callable[[Any], Ahead | None]
 """Returns the decision to be made ahead for a command; None if deciding is fast."""

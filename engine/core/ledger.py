@@ -11,7 +11,7 @@ them by sequence number, and its slice reports when one becomes garbage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain as chained
 from itertools import groupby, islice, repeat, takewhile
 from operator import attrgetter
@@ -62,15 +62,27 @@ class GarbageRecord(NamedTuple):
     cause: int
 
 
-_GARBAGE = Struct(">QQ16sI")
+_GARBAGE = Struct(">Q16sIB")
+"""All but the sequence number: the 50,000 blocks of a blob share a few of these."""
 
 
 def _pack_garbage(garbage: GarbageRecord) -> bytes:
-    return _GARBAGE.pack(*garbage)
+    since, mark, resource, cause = garbage
+    return _GARBAGE.pack(since, resource, cause, mark & 15)
 
 
-def _unpack_garbage(packed: bytes) -> GarbageRecord:
-    return GarbageRecord(*_GARBAGE.unpack(packed))
+def _unpack_garbage(seq: int, packed: bytes) -> GarbageRecord:
+    since, resource, cause, size = _GARBAGE.unpack(packed)
+    return GarbageRecord(since, seq << 4 | size, resource, cause)
+
+
+RecordsBySize = Mapping[int, Sequence[int]]
+"""Sequence numbers by the size class of their contents, as `size_class` returns it."""
+
+
+def size_class(size: int) -> int:
+    """Return the size class of `size` bytes of content on disk: the lowest four bits of a mark."""
+    return (size + 4095 >> 12).bit_length()
 
 
 class PartlyDead(NamedTuple):
@@ -90,7 +102,7 @@ class PartlyDead(NamedTuple):
 
 def mark_of(seq: int, size: int) -> Mark:
     """Return the mark of record `seq` with `size` bytes of content on disk."""
-    return seq << 4 | (size + 4095 >> 12).bit_length()
+    return seq << 4 | size_class(size)
 
 
 def seq_of(mark: Mark) -> int:
@@ -152,6 +164,14 @@ class RecordLedger:
     def discard(self, stamp: Stamp, seq: int, size: int, resource: bytes, cause: int) -> None:
         """Report that record `seq`, which was apart, is garbage since the event at `stamp`."""
         self._discard(GarbageRecord(stamp.time, mark_of(seq, size), resource, cause), stamp.seq)
+
+    def discard_all(self, stamp: Stamp, records: RecordsBySize, resource: bytes, cause: int) -> None:
+        """Report that many records, which were apart, are garbage since the event at `stamp`."""
+        for size, seqs in records.items():
+            self.last_garbage = stamp.seq
+            if size == 0:  # no content: their details are erased after the audit period
+                seqs = [seq for seq in seqs if seq <= self.audited]
+            self.garbage.add_all(seqs, _GARBAGE.pack(stamp.time, resource, cause, size))
 
     def discard_chain(self, stamp: Stamp, resource: bytes, cause: int) -> None:
         """Turn the chain of `resource`, which the event at `stamp` ended, into garbage.
@@ -264,7 +284,7 @@ class RecordLedger:
                 yield ["chains", b"".join(resource for resource, _ in row), [chain for _, chain in row]]
             yield from others
             for view in garbage:
-                yield from (["left", *_unpack_garbage(packed)] for _, packed in view.items())
+                yield from (["left", *_unpack_garbage(seq, packed)] for seq, packed in view.items())
             yield from (["past", *one] for one in past)
 
         return Frozen(rows, (chains, *garbage))

@@ -49,6 +49,11 @@ class SnapshotTable(dict[Key, Value]):
         self.__class__ = _Watched
         return view
 
+    @property
+    def is_watched(self) -> bool:
+        """Return whether a view of it may still be read."""
+        return type(self) is not SnapshotTable
+
 
 class TableView(Generic[Key, Value]):
     """The content of a table when `SnapshotTable.view` was called."""

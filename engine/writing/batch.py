@@ -23,8 +23,8 @@ class DecidedAhead:
         self._ahead = ahead
         self._outcome: outcome.Outcome[Decision[Any]] = outcome.capture(ahead.decide, now)
 
-    def decision(self) -> Decision[Any]:
-        """Return the decision, or raise the refusal, if nothing has changed that it depends on.
+    def decision(self, now: int) -> Decision[Any]:
+        """Return the decision at `now`, or raise the refusal, if nothing has changed that it depends on.
 
         Raises:
             Moved: Something it depends on has changed.
@@ -33,7 +33,7 @@ class DecidedAhead:
         """
         if not self._ahead.holds():
             raise Moved
-        return self._outcome.unwrap()
+        return self._ahead.settle(self._outcome.unwrap(), now)
 
 
 class Moved(Exception):

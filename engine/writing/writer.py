@@ -402,7 +402,7 @@ class Writer:
         if pending.ahead is None:
             decision = self._state.decide(command, now)
         else:
-            decision = self._state.permitted(pending.ahead.decision())
+            decision = self._state.permitted(pending.ahead.decision(now))
         try:
             drafts = [wire.to_draft(event) for event in decision.events]
         except (TypeError, ValueError, OverflowError):

@@ -12,7 +12,7 @@ import msgpack
 from retain.engine import wire
 from retain.engine.areas.events import KeysExpired
 from retain.engine.core.body import Inline
-from retain.engine.core.command import Command
+from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.event import Event, Stamp
 from retain.engine.core.ledger import RecordLedger, marks_of, seq_of
@@ -67,13 +67,17 @@ class Desk:
         results: list[Any] = []
         first = len(self.history)
         for command in commands:
-            decision = self.state.decide(command, self.now)
+            decision = self.decide(command)
             for event in decision.events:
                 self._apply(event)
             results.append(decision.result)
         if placed:
             self.place(first)
         return results
+
+    def decide(self, command: Command[Value]) -> Decision[Value]:
+        """Decides one command."""
+        return self.state.decide(command, self.now)
 
     def _apply(self, event: Event) -> None:
         draft = wire.to_draft(event)

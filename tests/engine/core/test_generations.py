@@ -26,7 +26,7 @@ def small() -> Iterator[None]:
 
 @given(STEPS)
 def test_they_are_a_dict_that_keeps_the_order(steps: list[tuple[bool, int]]) -> None:
-    table: Generations[int, str] = Generations(str.encode, bytes.decode)
+    table: Generations[int, str] = Generations(str.encode, lambda _, packed: packed.decode())
     model: dict[int, str] = {}
     for number, (comes, key) in enumerate(steps):
         if not comes:
@@ -54,7 +54,7 @@ def test_views_give_what_was_there(before: list[tuple[bool, int]], after: list[t
 
 
 def numbered() -> Generations[int, int]:
-    return Generations(b"%d".__mod__, int)
+    return Generations(b"%d".__mod__, lambda _, packed: int(packed))
 
 
 def change(table: Generations[int, int], steps: list[tuple[bool, int]]) -> None:
@@ -85,7 +85,7 @@ def test_what_is_taken_out_between_two_portions_is_not_in_the_later_one() -> Non
 def test_what_it_holds_is_nothing_for_the_collector() -> None:
     """A million of these come while as many other things go: Python then never looks, and at last at all."""
     table: Generations[int, tuple[int, bytes]] = Generations(
-        lambda value: b"%d %b" % value, lambda packed: (int(packed.split()[0]), packed.split()[1])
+        lambda value: b"%d %b" % value, lambda _, packed: (int(packed.split()[0]), packed.split()[1])
     )
     table.add(1, (7, b"seven"))
     assert table.get(1) == (7, b"seven")
@@ -106,3 +106,35 @@ def test_no_part_ever_takes_in_more_than_a_generation() -> None:
     for key in range(0, 96, 2):
         table.pop(key)
     assert sum(1 for _ in table.portions()) == 1
+
+
+@given(st.lists(st.integers(0, 9), max_size=6), STEPS)
+def test_many_keys_at_once_come_in_order_and_views_do_not_see_them(
+    counts: list[int], steps: list[tuple[bool, int]]
+) -> None:
+    """Also while a view is read: its tables take one key at a time."""
+    table = numbered()
+    change(table, steps)
+    model = dict(table.items())
+    fresh = 100
+    for count in counts:
+        keys = range(fresh, fresh + count)
+        views, before = table.views(), dict(model)
+        table.add_all(keys, b"7")
+        model.update(dict.fromkeys(keys, 7))
+        assert {key: int(packed) for view in views for key, packed in view.items()} == before
+        table.pop(fresh)
+        model.pop(fresh, None)
+        fresh += 10
+    assert list(table.items()) == list(model.items())
+    assert all(len(list(portion)) <= 4 for portion in table.portions())
+
+
+def test_an_emptied_generation_does_not_stay() -> None:
+    table = numbered()
+    for key in range(50):
+        views = table.views()
+        table.add_all([key], b"7")
+        table.pop(key)
+        del views
+    assert len(table.views()) == 1

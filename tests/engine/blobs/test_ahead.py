@@ -1,0 +1,220 @@
+"""Long lists of blocks are found beside the event loop, and end in one short step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from retain.engine.blobs import ahead, entries
+from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, StageBlock
+from retain.engine.blobs.conditions import Conditions, ETags
+from retain.engine.blobs.container_commands import DeleteContainer
+from retain.engine.blobs.entries import Composite, ContentHeaders
+from retain.engine.blobs.events import BlocksCommitted
+from retain.engine.blobs.queries import block_list
+from retain.engine.core.body import Body
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.errors import Conflict, Invalid, NotFound
+from retain.engine.writing.batch import DecidedAhead, Moved
+from tests.kit.blobs import ACCOUNT, BlobDesk
+from tests.kit.slices import DAY, inline, payload
+from tests.kit.work import steps
+
+LATEST, COMMITTED, UNCOMMITTED = BlockSource
+
+
+class AheadDesk(BlobDesk):
+    """Decides ahead what the engine decides ahead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0
+
+    def decide(self, command: Command[Any]) -> Decision[Any]:
+        look = self.state.ahead(command)
+        if look is None:
+            return super().decide(command)
+        self.ahead += 1
+        return DecidedAhead(look, self.now).decision(self.now)
+
+    def stage(self, block_id: bytes, body: Body | None = None, *, placed: bool = True) -> None:
+        command = StageBlock(
+            **self.where(), name="a", resource=self.fresh(), block_id=block_id, body=body or inline(block_id)
+        )
+        self.do(command, placed=placed)
+
+    def committing(self, *blocks: bytes, source: BlockSource = LATEST, **fields: Any) -> CommitBlocks:
+        return CommitBlocks(
+            **self.where(),
+            name="a",
+            resource=self.fresh(),
+            blocks=tuple((source, block) for block in blocks),
+            headers=ContentHeaders(),
+            md5=None,
+            **fields,
+        )
+
+    def looked(self, command: CommitBlocks) -> DecidedAhead:
+        look = self.state.ahead(command)
+        assert look is not None
+        return DecidedAhead(look, self.now)
+
+    def committed(self) -> list[bytes]:
+        return [block.block_id for block in self.listed().committed]
+
+    def listed(self) -> Any:
+        return block_list(self.state.blobs, ACCOUNT, "recordings", "a", self.now)
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[AheadDesk]:
+    """Any list is long."""
+    monkeypatch.setattr(ahead, "LONG_LIST", 0)
+    monkeypatch.setattr(entries, "LONG_LIST", 0)
+    desk = AheadDesk()
+    desk.create("recordings")
+    yield desk
+    desk.verify()
+
+
+def test_a_list_found_ahead_is_the_one_found_in_turn(desk: AheadDesk) -> None:
+    """Replay, which the desk compares with, finds it anew."""
+    for block in (b"1", b"2", b"3"):
+        desk.stage(block)
+    desk.stage(b"4", payload("file-4"))
+    desk.do(desk.committing(b"3", b"1", b"4", b"1"))
+    assert desk.committed() == [b"3", b"1", b"4", b"1"]
+    assert desk.listed().uncommitted == ()
+    desk.stage(b"5")
+    desk.stage(b"1", payload("file-1"))
+    desk.do(desk.committing(b"5", b"1", b"4"))
+    assert desk.committed() == [b"5", b"1", b"4"]
+    desk.do(desk.committing(b"4", source=COMMITTED))
+    assert (desk.ahead, desk.committed()) == (3, [b"4"])
+    assert desk.state.shared.payloads == {"file-4"}
+    desk.do(DeleteBlob(**desk.where(), name="a"))
+    assert not desk.state.shared.payloads
+
+
+def test_records_that_a_list_no_longer_needs_are_garbage_at_once(desk: AheadDesk) -> None:
+    for block in (b"1", b"2", b"3"):  # records 2 to 4
+        desk.stage(block)
+    desk.do(desk.committing(b"1", b"2"))
+    assert set(desk.state.records.garbage) == {4}
+    desk.do(desk.committing(b"2"))
+    assert set(desk.state.records.garbage) == {4, 2}
+    desk.do(DeleteBlob(**desk.where(), name="a"))
+    assert {2, 3, 4} <= set(desk.state.records.garbage)
+
+
+def test_the_date_is_that_of_the_turn(desk: AheadDesk) -> None:
+    desk.stage(b"1")
+    looked = desk.looked(desk.committing(b"1"))
+    desk.put("other")
+    event = looked.decision(desk.now).events[-1]
+    assert isinstance(event, BlocksCommitted)
+    assert event.modified > desk.get("other").modified
+
+
+@pytest.mark.parametrize("change", ["stage", "put", "commit", "container"])
+def test_what_was_found_is_void_once_the_blocks_have_changed(desk: AheadDesk, change: str) -> None:
+    desk.stage(b"1")
+    looked = desk.looked(desk.committing(b"1"))
+    if change == "stage":
+        desk.stage(b"1")
+    elif change == "put":
+        desk.put("a")
+    elif change == "commit":
+        desk.do(desk.committing(b"1"))
+    else:
+        desk.do(DeleteContainer(**desk.where()))
+    with pytest.raises(Moved):
+        looked.decision(desk.now)
+
+
+def test_blocks_on_their_way_to_the_disk_are_looked_at_again(desk: AheadDesk) -> None:
+    desk.stage(b"1", placed=False)
+    looked = desk.looked(desk.committing(b"1"))
+    desk.place()
+    with pytest.raises(Moved):
+        looked.decision(desk.now)
+    assert desk.looked(desk.committing(b"1")).decision(desk.now).events
+
+
+def test_conditions_are_judged_in_turn_and_before_the_blocks(desk: AheadDesk) -> None:
+    desk.stage(b"1")
+    absent = Conditions(if_none_match=ETags(any=True))
+    missing = desk.looked(desk.committing(b"none"))
+    with pytest.raises(Invalid, match="does not exist") as refused:
+        missing.decision(desk.now)
+    assert (refused.value.reason, refused.value.data["position"]) == ("block-list", 0)
+    desk.put("a")
+    desk.stage(b"1")
+    with pytest.raises(Conflict):
+        desk.do(desk.committing(b"none", conditions=absent))
+    with pytest.raises(NotFound):
+        desk.do(replace(desk.committing(b"1"), container="none"))
+
+
+def test_blocks_that_expire_before_the_turn_are_not_committed(desk: AheadDesk) -> None:
+    desk.stage(b"1")
+    looked = desk.looked(desk.committing(b"1"))
+    desk.now += 8 * DAY
+    with pytest.raises(Invalid, match="does not exist"):
+        looked.decision(desk.now)
+
+
+def _prepared(size: int, event_of: Callable[[AheadDesk, list[bytes]], Command[Any]]) -> Callable[[], None]:
+    """Return the step that applies a command's event to a blob of `size` blocks."""
+    desk = AheadDesk()
+    desk.create("recordings")
+    ids = [b"%06d" % number for number in range(size)]
+    for block_id in ids:
+        desk.stage(block_id)
+    decision = desk.decide(event_of(desk, ids))
+    desk.now += 1
+
+    def run() -> None:
+        for event in decision.events:
+            desk.state.apply(event, desk.history[-1][1]._replace(seq=desk.state.seq + 1))
+
+    return run
+
+
+def _commit(desk: AheadDesk, ids: list[bytes]) -> Command[Any]:
+    return desk.committing(*ids)
+
+
+def _commit_again(desk: AheadDesk, ids: list[bytes]) -> Command[Any]:
+    desk.do(desk.committing(*ids))
+    return desk.committing(*ids)
+
+
+def _delete(desk: AheadDesk, ids: list[bytes]) -> Command[Any]:
+    desk.do(desk.committing(*ids))
+    return DeleteBlob(**desk.where(), name="a")
+
+
+@pytest.mark.parametrize(
+    ("command", "each"), [(_commit, 8), (_commit_again, 0), (_delete, 0)], ids=["commit", "again", "delete"]
+)
+def test_a_block_of_a_long_list_takes_the_loop_few_instructions(
+    monkeypatch: pytest.MonkeyPatch, command: Callable[[AheadDesk, list[bytes]], Command[Any]], each: int
+) -> None:
+    monkeypatch.setattr(ahead, "LONG_LIST", 0)
+    monkeypatch.setattr(entries, "LONG_LIST", 0)
+    short, long = (steps(lambda size=size: _prepared(size, command)) for size in (100, 300))
+    assert long - short <= each * 200
+
+
+def test_only_long_lists_are_decided_ahead() -> None:
+    desk = AheadDesk()
+    desk.create("recordings")
+    desk.stage(b"1")
+    desk.do(desk.committing(b"1"))
+    assert desk.ahead == 0
+    entry = desk.get("a")
+    assert isinstance(entry.body, Composite)
