@@ -19,6 +19,9 @@ from retain.engine.core.event import Cause, Event
 
 EXPIRIES = 64
 """Most blobs of a container that end in one step, so that other requests run between two steps."""
+EXPIRED_RECORDS = 20_000
+"""Most records that the blobs which end in one step depend on, if no blob alone has more. A long list ends
+faster than blobs with as many records: some 5 ms for 50,000 blocks."""
 
 
 FREED = 500
@@ -49,11 +52,16 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
     edge = container.alive_after(now)
     held = blobs.shared.held.blobs_in(account, name)
     ended: list[Event] = []
+    room = EXPIRED_RECORDS
     for modified, blob in container.ages:
         if modified > edge or len(ended) == EXPIRIES:
             break
-        if blob not in held:
-            ended.append(blob_expiry(container, blob))
+        if blob in held:
+            continue
+        room -= _records_of(container.blobs[blob])
+        if room < 0 and ended:
+            break
+        ended.append(blob_expiry(container, blob))
     return ended
 
 

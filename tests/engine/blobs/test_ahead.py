@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from retain.engine.blobs import ahead, entries
+from retain.engine.blobs import ahead, entries, expiry
 from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, StageBlock
 from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.container_commands import DeleteContainer
@@ -17,6 +17,7 @@ from retain.engine.blobs.events import BlocksCommitted
 from retain.engine.blobs.queries import block_list
 from retain.engine.core.body import Body
 from retain.engine.core.command import Command, Decision
+from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.errors import Conflict, Invalid, NotFound
 from retain.engine.writing.batch import DecidedAhead, Moved
 from tests.kit.blobs import ACCOUNT, BlobDesk
@@ -40,9 +41,11 @@ class AheadDesk(BlobDesk):
         self.ahead += 1
         return DecidedAhead(look, self.now).decision(self.now)
 
-    def stage(self, block_id: bytes, body: Body | None = None, *, placed: bool = True) -> None:
+    def stage(
+        self, block_id: bytes, body: Body | None = None, *, placed: bool = True, name: str = "a"
+    ) -> None:
         command = StageBlock(
-            **self.where(), name="a", resource=self.fresh(), block_id=block_id, body=body or inline(block_id)
+            **self.where(), name=name, resource=self.fresh(), block_id=block_id, body=body or inline(block_id)
         )
         self.do(command, placed=placed)
 
@@ -218,3 +221,21 @@ def test_only_long_lists_are_decided_ahead() -> None:
     assert desk.ahead == 0
     entry = desk.get("a")
     assert isinstance(entry.body, Composite)
+
+
+def test_blobs_of_many_blocks_expire_in_several_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "EXPIRED_RECORDS", 5)
+    desk = AheadDesk()
+    desk.create("recordings")
+    for name in ("a", "b", "c"):
+        for block in (b"1", b"2", b"3"):
+            desk.stage(block, name=name)
+        desk.do(replace(desk.committing(b"1", b"2", b"3"), name=name))
+    desk.put("d")
+    desk.now += 40 * DAY
+    counts = []
+    while (due := desk.state.deadlines.next()) is not None and due <= desk.now:
+        desk.do(ExpireDue(actor="retain", limit=128))
+        counts.append(len(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs))
+    assert counts == [3, 2, 0]
+    desk.verify()
