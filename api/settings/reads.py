@@ -23,7 +23,9 @@ from retain.engine import EngineAccess
 from retain.engine.core.time import iso
 from retain.engine.settings import Asker, Document, Path, Place, Preconditions, SettingsPolicy
 from retain.engine.settings.ahead import reads_long
-from retain.engine.settings.queries import ReadResult, places_concerned, read_value
+from retain.engine.settings.queries import ReadResult, check_device, places_concerned, read_value
+from retain.engine.settings.shown import ShownText, shown_key
+from retain.engine.settings.sliced import is_small
 from retain.engine.settings.state import SettingsState
 from retain.engine.settings.value import to_text
 from retain.engine.state import State
@@ -85,29 +87,54 @@ class SettingsReader:
         if query.watch and request.method == "GET":
             return await self._stream(request, wanted)
         conditions = read_conditions(request)
-        found = await self.find(wanted)
+        found: ReadResult | ShownText = await (self.find(wanted) if query.keys else self._shown(wanted))
         if is_unchanged(conditions, found.tag):
             if query.wait_s and request.method == "GET" and conditions.none_match is not None:
                 found = await self._changed(request, wanted, conditions)
             if is_unchanged(conditions, found.tag):
                 return unchanged_answer(found.tag, wanted.headers)
-        return value_answer(await json_text(self._engine, found.value), found.tag, wanted.headers)
+        text = found.text if isinstance(found, ShownText) else await json_text(self._engine, found.value)
+        return value_answer(text, found.tag, wanted.headers)
+
+    async def _shown(self, wanted: Wanted) -> ReadResult | ShownText:
+        """Return the requested value, as the text that an earlier read showed where that is still current."""
+        place, path, merged = wanted.place, wanted.path, wanted.query.merged
+        key = shown_key(wanted.asker, place, path, merged=merged)
+
+        def look(state: State, _: int) -> ReadResult | ShownText | SettingsState:
+            shown = state.settings.shown.find(key)
+            if shown is not None:
+                check_device(state.settings, place, self._policy)
+                return shown
+            seen = self._look(wanted, state)
+            if not isinstance(seen, ReadResult) or not is_small(seen.value):
+                return seen
+            shown = ShownText(to_text(seen.value), seen.tag)
+            state.settings.shown.add(key, shown, places_concerned(place, merged=merged))
+            return shown
+
+        seen = await self._engine.read(look)
+        return await self._read_beside(wanted, seen) if isinstance(seen, SettingsState) else seen
+
+    def _look(self, wanted: Wanted, state: State) -> ReadResult | SettingsState:
+        """Return the requested value, or what is needed to read it in a thread if it is long."""
+        places = places_concerned(wanted.place, merged=wanted.query.merged)
+        if reads_long(state.settings, places, wanted.path):
+            return state.settings.excerpt(places, usage=False)
+        return self._read(wanted, state.settings)
+
+    def _read(self, wanted: Wanted, settings: SettingsState) -> ReadResult:
+        merged = wanted.query.merged
+        return read_value(settings, wanted.asker, wanted.place, wanted.path, self._policy, merged=merged)
+
+    async def _read_beside(self, wanted: Wanted, excerpt: SettingsState) -> ReadResult:
+        return await self._engine.compute(partial(self._read, wanted, excerpt))
 
     async def find(self, wanted: Wanted) -> ReadResult:
         """Return the requested value, or the names of its children."""
-        place, path, policy, query = wanted.place, wanted.path, self._policy, wanted.query
-        places = places_concerned(place, merged=query.merged)
-
-        def read(settings: SettingsState) -> ReadResult:
-            return read_value(settings, wanted.asker, place, path, policy, merged=query.merged)
-
-        def look(state: State, _: int) -> ReadResult | SettingsState:
-            if reads_long(state.settings, places, path):
-                return state.settings.excerpt(places, usage=False)
-            return read(state.settings)
-
-        seen = await self._engine.read(look)
-        found = seen if isinstance(seen, ReadResult) else await self._engine.compute(partial(read, seen))
+        query = wanted.query
+        seen = await self._engine.read(lambda state, _: self._look(wanted, state))
+        found = await self._read_beside(wanted, seen) if isinstance(seen, SettingsState) else seen
         if not query.keys:
             return found
         if not isinstance(found.value, dict):

@@ -25,6 +25,7 @@ from retain.engine.settings.events import (
 from retain.engine.settings.merge_patch import merge_sized
 from retain.engine.settings.model import Document, Level, Place
 from retain.engine.settings.paths import DocumentDraft, removing, setting
+from retain.engine.settings.shown import ShownTexts
 from retain.engine.settings.sliced import LONG_BYTES
 from retain.engine.settings.value import from_text, measure, measure_at_once
 
@@ -71,6 +72,7 @@ class SettingsState:
         usage: Application → bytes of its documents.
         user_devices: (application, user) → how many device documents.
         recent: The last changes as (sequence number, place), for watchers only; not rebuilt at a start.
+        shown: The texts that recent reads showed; not rebuilt at a start either.
 
     """
 
@@ -81,6 +83,7 @@ class SettingsState:
         self.usage: dict[str, int] = {}
         self.user_devices: dict[tuple[str, str], int] = {}
         self.recent: deque[tuple[int, Place]] = deque(maxlen=RECENT_MAX)
+        self.shown = ShownTexts()
         self._begun: tuple[DocumentStated | DocumentChanged, Stamp, list[bytes]] | None = None
 
     def next_revision(self, own: Document | None) -> int:
@@ -182,6 +185,7 @@ class SettingsState:
 
     def _put(self, place: Place, document: Document | None) -> None:
         """Add, change or remove a document together with all indexes; nothing else does."""
+        self.shown.changed(place)
         old = self.documents.get(place)
         if document is None:
             self.documents.pop(place, None)
