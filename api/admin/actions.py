@@ -6,7 +6,7 @@ running server (`api/admin/control.py`) as well as in this process.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -80,6 +80,7 @@ class Administration:
         self.notifier = Notifier(engine, config.webhooks, source=source, url_of=self.url_of)
         # Keys are in files, tokens in the journal: actions that change both run one at a time.
         self._keys_turn = trio.Lock()
+        self._included: dict[str, Callable[..., Awaitable[Any]]] = {}
 
     @classmethod
     async def open(cls, engine: Engine, config: Config, *, serving: bool = False) -> Administration:
@@ -130,6 +131,10 @@ class Administration:
         self._status.refresh = self.doctor.refresh = refresh
         self.doctor.seen = seen
 
+    def include(self, actions: Mapping[str, Callable[..., Awaitable[Any]]]) -> None:
+        """Offer further actions, of what only some servers are: a node of a cluster."""
+        self._included.update(actions)
+
     def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {
@@ -152,6 +157,7 @@ class Administration:
             **ClockActions(self._engine).actions(),
             **LossActions(self._engine).actions(),
             **NotificationActions(self._engine, self.notifier).actions(),
+            **self._included,
         }
 
     def listens(self, url: str) -> None:

@@ -106,6 +106,8 @@ async def _serve(
     """Serve on an open engine until `stop`; `began` is the time of the start on Trio's clock."""
     undated = "" if engine.state.seq else first_notice(engine.wall(), is_synchronized())
     administration = await Administration.open(engine, config, serving=True)
+    if isinstance(engine, NodeEngine):
+        administration.include(NodeActions(engine).actions())
     space = Space(engine)
     throttles = login_throttles(config)
     app = assembled(engine, config, administration, space, throttles)
@@ -126,11 +128,9 @@ async def _serve(
 
     async with trio.open_nursery() as control:
         folder = Path(config.storage.data)
-        actions = administration.actions()
         if isinstance(engine, NodeEngine):
-            actions |= NodeActions(engine).actions()
             show_node(app.counters, engine)
-        await control.start(serve_control, engine.disk, folder, actions)
+        await control.start(serve_control, engine.disk, folder, administration.actions())
         control.start_soon(watch_clock, engine)
         control.start_soon(space.watch)
         control.start_soon(watch_readiness, engine.statistics, lambda why: supervisor.notify(f"STATUS={why}"))

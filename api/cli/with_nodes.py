@@ -21,6 +21,7 @@ from retain.engine import Options
 from retain.engine.audit.backups import others
 from retain.engine.audit.checkpoints import ensure_key
 from retain.engine.nodes.files import SharedFiles
+from retain.engine.nodes.members import members
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.nodes.open import open_node
 from retain.engine.nodes.options import Cluster, Connect, NodeOptions
@@ -144,7 +145,7 @@ def begin(config: Config) -> dict[str, Any]:
 
 
 def nodes_of(config: Config) -> list[dict[str, Any]]:
-    """Return what the shared log knows of each node.
+    """Return what the shared log knows of each node; see `retain.engine.nodes.members`.
 
     Raises:
         ConfigError: psycopg is not installed.
@@ -154,19 +155,7 @@ def nodes_of(config: Config) -> list[dict[str, Any]]:
     """
     with closing(connecting(config)()) as shared:
         head, reports = shared.head(), shared.nodes()
-    return [
-        {
-            "name": one.name,
-            "leads": one.name == head.leader and head.remaining > 0,
-            "record": one.durable,
-            "behind": max(0, head.seq - one.durable),
-            "erased_to": one.blanked,
-            "seen_seconds": round(one.age, 1),
-            "release": one.release,
-            "link": one.url,
-        }
-        for one in reports
-    ]
+    return [one._asdict() for one in members(head, reports)]
 
 
 def forget(config: Config, name: str) -> bool:

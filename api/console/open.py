@@ -11,6 +11,7 @@ from retain.api.console.containers.emptying import Emptyings
 from retain.api.console.evidence import Evidence
 from retain.api.console.figures.traffic import Traffic
 from retain.api.console.forms.csrf import Csrf
+from retain.api.console.routes import NODE_ROUTES, ROUTES
 from retain.api.console.routing.desk import Desk
 from retain.api.console.sessions import Cookies, Sessions, is_secure
 from retain.api.html.rendering import environment
@@ -35,7 +36,8 @@ def open_console(
     desk = desk_of(engine, config, administration, identity, traffic)
     for name in desk.templates.list_templates():
         desk.templates.get_template(name)
-    return console_blueprint(desk)
+    is_node = "node list" in administration.actions()
+    return console_blueprint(desk, (*ROUTES, *NODE_ROUTES) if is_node else ROUTES)
 
 
 def desk_of(

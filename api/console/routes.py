@@ -17,6 +17,7 @@ from retain.api.console.pages import (
     container,
     container_holds,
     containers,
+    nodes,
     notifications,
     overview,
     persons,
@@ -46,3 +47,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *audit_work.ROUTES,
     *persons.ROUTES,
 )
+
+NODE_ROUTES: Final = nodes.ROUTES
+"""The routes of a node of a cluster, besides."""

@@ -1,4 +1,4 @@
-"""What a node says of itself: the action behind `retain node status`, and the metrics."""
+"""What a node says of itself and of the others: actions for command line and console, and the metrics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from retain.api.web.metrics import Counters
 from retain.engine.core.time import SECOND, timestamp
+from retain.engine.nodes.members import AWAY_S, FORGETTABLE_S, members
 from retain.engine.nodes.node import NodeEngine
 
 
@@ -23,7 +24,44 @@ class NodeActions:
 
     def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
-        return {"node status": self.status}
+        return {"node status": self.status, "node list": self.list_nodes}
+
+    async def list_nodes(self, *, actor: str) -> dict[str, Any]:
+        """Return all nodes as this one last saw them in the shared log, without waiting for it.
+
+        Returns:
+            `nodes`, see `retain.engine.nodes.members.Member`; `seen`, the time of the look, None before the
+            first; `silent`, whether the shared log does not answer at present; `away_seconds`, after which
+            a node counts as away; `leader`, the name of the node that leads, empty if none does;
+            `forgettable`, the names of nodes that can be forgotten; `copies`, in how many folders a record
+            must be before the shared log drops it, and `copied`, the last record that is in so many;
+            `erased_to`, the last record up to which what was erased is overwritten in all folders.
+
+        """
+        engine, reports = self._engine, self._engine.reports
+        look, copies = reports.look, self._engine.node.copies
+        found: dict[str, Any] = {
+            "nodes": [],
+            "seen": None,
+            "silent": True,
+            "copies": copies,
+            "away_seconds": AWAY_S,
+        }
+        rows: list[dict[str, Any]] = []
+        if look is not None:
+            later = (engine.elapsed() - look.elapsed) / SECOND
+            rows = [one._asdict() for one in members(look.head, look.nodes, later)]
+            silent = not reports.answered or later > AWAY_S
+            found |= {"nodes": rows, "seen": timestamp(look.at), "silent": silent}
+        ends = sorted((row["record"] for row in rows), reverse=True)
+        return found | {
+            "leader": next((row["name"] for row in rows if row["leads"]), ""),
+            "forgettable": [
+                row["name"] for row in rows if not row["leads"] and row["seen_seconds"] >= FORGETTABLE_S
+            ],
+            "copied": ends[copies - 1] if len(ends) >= copies else 0,
+            "erased_to": min((row["erased_to"] for row in rows), default=0),
+        }
 
     async def status(self, *, actor: str) -> dict[str, Any]:
         """Return this node's role, since when it has it, and how far it is."""

@@ -1,7 +1,8 @@
 """Every page of the console with a million blobs and a million areas: the time until each is answered.
 
 The requests go one after the other over one kept connection, as a browser's do; the time is from the first
-byte sent to the last one received. At the end the overview is asked for while the whole journal is verified.
+byte sent to the last one received. For the audit log as CSV it ends with the first one received. At the end
+the overview is asked for while the whole journal is verified.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -61,6 +63,8 @@ def measure(settings: RunSettings, result: RunResult) -> None:
             client.sign_in()
             for label, path in _pages(client, count):
                 result.add(label, durations([client.ask(path)[0] for _ in range(ASKED)]))
+            began = [client.first_byte("/console/audit/csv") for _ in range(ASKED)]
+            result.add("audit, CSV of all records, first byte", durations(began))
             client.ask("/console/audit/verify", {"csrf_token": client.token("/console/audit")})
             times = [client.ask("/console")[0] for _ in range(ASKED)]
             result.add("overview, the journal being verified", durations(times))
@@ -132,7 +136,7 @@ class ConsoleClient:
         Raises:
             RuntimeError: The page was not answered.
         """
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+        headers = self._headers()
         body = None
         if form is not None:
             body = urlencode(form)
@@ -148,6 +152,33 @@ class ConsoleClient:
         if answer.status not in (200, 303) or (answer.status == 303 and form is None):
             raise RuntimeError(f"{path} was answered {answer.status}: {text[:200]}")
         return passed, text
+
+    def first_byte(self, path: str) -> float:
+        """Ask for a long file on a connection of its own, and leave after its first byte.
+
+        Args:
+            path: Its path.
+
+        Returns:
+            Seconds until the first byte of its content was there.
+
+        Raises:
+            RuntimeError: The file was not answered.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self._connection.port, timeout=300)
+        with closing(connection):
+            connection.connect()
+            begin = time.perf_counter()
+            connection.request("GET", path, headers=self._headers())
+            answer = connection.getresponse()
+            first = answer.read(1)
+            passed = time.perf_counter() - begin
+        if answer.status != 200 or not first:
+            raise RuntimeError(f"{path} was answered {answer.status}")
+        return passed
+
+    def _headers(self) -> dict[str, str]:
+        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
 
     def token(self, path: str) -> str:
         """Return the token of a page's forms."""

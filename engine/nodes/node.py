@@ -23,6 +23,7 @@ from retain.engine.nodes.connection import Connection, portions, refuse_other_lo
 from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.leader import Leader
 from retain.engine.nodes.options import Cluster, SteppedDown
+from retain.engine.nodes.reports import Reports
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, replay
 from retain.engine.state import State
@@ -37,8 +38,6 @@ LOG = logging.getLogger("retain.nodes")
 
 LOOK_S: Final = 0.2
 """Between two looks at who leads, in seconds, while this node neither leads nor follows."""
-REPORT_S: Final = 2.0
-"""Between two reports of this node to the shared log, in seconds."""
 RETRIED = (journal.Unsettled, journal.Fenced, journal.NoSpace, OSError, Unavailable, BadMessage)
 """What passes by itself, or with an upgrade of the other node."""
 _LEASE_ENDED = "its lease ended, because the shared log did not answer; the log of this node has the reason"
@@ -71,6 +70,7 @@ class NodeEngine(Engine):
         self._holder = entropy(16)
         self._role: Leader | NodeFollower | None = None
         self._connection = Connection(cluster.connect)
+        self.reports = Reports(self._connection, self._horizon, self._own_report, self._excuse)
         self._takes_part = trio.Event()
         self._last_present = 0
         self._leader = ""
@@ -333,7 +333,7 @@ class NodeEngine(Engine):
     async def _begin(self, background: trio.Nursery) -> None:
         background.start_soon(self._housekeeping)
         background.start_soon(self._tidy)
-        background.start_soon(self._report)
+        background.start_soon(self.reports.run)
         background.start_soon(self._live)
 
     async def _leave(self) -> None:
@@ -479,12 +479,6 @@ class NodeEngine(Engine):
             except (EngineError, journal.JournalError, OSError):
                 continue  # shown by readiness; the next round tries again
 
-    async def _report(self) -> None:
-        """Tell the shared log what is durable here."""
-        while True:
-            report = NodeReport(self.node.name, self.node.url, self.node.release, self.durable, self.blanked)
-            try:
-                await self.with_shared(lambda shared, report=report: shared.report(report))  # type: ignore[misc]
-            except (journal.JournalError, OSError) as error:
-                self._excuse([error])
-            await trio.sleep(REPORT_S)
+    def _own_report(self) -> NodeReport:
+        node = self.node
+        return NodeReport(node.name, node.url, node.release, self.durable, self.blanked)

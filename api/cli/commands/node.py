@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
 
 import click
 
@@ -15,11 +14,7 @@ from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 from retain.api.config.load import Config
 from retain.api.importing import importing
-
-AWAY_S: Final = 10.0
-"""A node that has not reported for so long counts as away."""
-FORGETTABLE_S: Final = 60.0
-"""A node can be forgotten that has not reported for so long."""
+from retain.engine.nodes.members import AWAY_S, FORGETTABLE_S
 
 
 @click.group(name="node", cls=Section)
@@ -68,7 +63,7 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
     with importing():
         from retain.api.cli.with_nodes import nodes_of
     with failures_of(config.storage.data):
-        rows = [_named(one) for one in nodes_of(config)]
+        rows = nodes_of(config)
     if as_json:
         print_json(rows)
     else:
@@ -142,11 +137,6 @@ def _clustered(config_path: Path | None, data: str | None) -> Config:
     if config.cluster.log is None:
         raise Stopped("cluster.log is not set: this server stands alone; see docs/cluster.md", WRONG)
     return config
-
-
-def _named(found: dict[str, Any]) -> dict[str, Any]:
-    away = found["seen_seconds"] > AWAY_S
-    return {**found, "role": "leader" if found["leads"] else "away" if away else "follower"}
 
 
 def _ago(seconds: float) -> str:

@@ -12,7 +12,7 @@ class Nav:
     Attributes:
         label: Its label there.
         icon: One of the macro `icon`.
-        group: Its heading: empty, Data, Access or Evidence.
+        group: Its heading: empty, Data, Access, Evidence or Operation.
     """
 
     label: str
