@@ -9,42 +9,29 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from retain.api.admin.actions import Administration
-from retain.api.cli.assemble import assembled
-from retain.api.config.load import Config
 from retain.api.console.routes import NODE_ROUTES, ROUTES
 from retain.api.identity.roles import Role
 from retain.api.nodes.actions import NodeActions
-from retain.api.nodes.join import join
 from retain.engine.core.time import SECOND
 from retain.engine.nodes.node import NodeEngine
-from tests.kit.console import USERS, Answer, Browser, Console, console
-from tests.kit.nodes import Site, begun, until
+from tests.kit.console import Answer, Browser, Console, console
+from tests.kit.node_console import opened
+from tests.kit.nodes import Site, begun, run_idle, until
 from tests.kit.server import ROOT
 
 PAGE = "/console/nodes"
-CONFIG = Config(users=USERS)
 SPARE_S = 30
-"""Seconds that a request may take on a busy machine."""
+"""Seconds by which a look lies ahead, so that the clock does not make it old."""
 
 
-@pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retain.engine.nodes.reports.REPORT_S", 0.05)
+pytestmark = pytest.mark.trio(run=run_idle)
 
 
 @asynccontextmanager
 async def served(site: Site, name: str = "a", *, takes_part: bool = True) -> AsyncIterator[Console]:
     """The pages of one node."""
-    async with site.node(name, takes_part=False) as engine:
-        await engine.load_files()
-        administration = await Administration.open(engine, CONFIG)
-        administration.include(NodeActions(engine).actions())
-        app = await assembled(engine, CONFIG, administration).pages()
-        if takes_part:
-            join(engine, administration)
-            await until(lambda: engine.role != "waiting")
-        yield Console(engine, administration, app)
+    async with opened(site, name, takes_part=takes_part) as (engine, administration, app):
+        yield Console(engine, administration, await app.pages())
 
 
 def node(server: Console) -> NodeEngine:
@@ -189,7 +176,7 @@ async def test_only_administrators_see_it_and_only_on_a_node() -> None:
         assert f'href="{PAGE}"' not in answer.text
 
 
-def test_the_page_is_documented() -> None:
+async def test_the_page_is_documented() -> None:
     text = (ROOT / "docs" / "console.md").read_text()
     assert {route.path for route in NODE_ROUTES}.isdisjoint(route.path for route in ROUTES)
     assert all(f"`{route.path}`" in text for route in NODE_ROUTES)
