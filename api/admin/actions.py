@@ -352,7 +352,7 @@ class Administration:
                 actor=actor,
                 containers=containers,
             )
-        return [{**token.shown(), "notice": self.url_notice(token.url)} for token in issued]
+        return [{**token.shown(), "notice": self.url_notice(url)} for token in issued]
 
     async def list_tokens(self, *, actor: str, tenant: str) -> list[dict[str, Any]]:
         """Return the tenant's tokens that have not expired, without the tokens themselves.

@@ -65,14 +65,6 @@ _TIERS: Final[Doc] = {
         "Archive",
         "Premium",
         "Smart",
-        "P4",
-        "P6",
-        "P10",
-        "P15",
-        "P20",
-        "P30",
-        "P40",
-        "P50",
     ]
 }
 

@@ -48,7 +48,7 @@ def _expression(text: str) -> str:
         if one == "\\":
             at += 1
             if at == len(text):
-                raise ValueError(f"the pattern {text!r} ends in a backslash; write \\\\ for one")
+                raise ValueError(f"the pattern {text} ends in a backslash; write \\\\ for one")
             pieces[-1] += re.escape(text[at])
         elif one == "*":
             pieces.append("")

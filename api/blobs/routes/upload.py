@@ -35,18 +35,8 @@ MAX_STORED_MD5: Final = 64
 
 _OTHER_TYPES: Final = frozenset({"pageblob", "appendblob"})
 
-TIERS: Final = {
-    tier.lower(): tier
-    for tier in (
-        "Hot",
-        "Cool",
-        "Cold",
-        "Archive",
-        "Premium",
-        "Smart",
-        *(f"P{n}" for n in (4, 6, 10, 15, 20, 30, 40, 50)),
-    )
-}
+TIERS: Final = {tier.lower(): tier for tier in ("Hot", "Cool", "Cold", "Archive", "Premium", "Smart")}
+"""The tiers of block blobs; P4 to P80 are sizes and speeds of page blobs, which do not exist here."""
 
 
 @dataclass(frozen=True, slots=True)

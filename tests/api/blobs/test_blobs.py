@@ -173,10 +173,22 @@ async def test_a_refused_put_leaves_nothing(client, headers, status, code, size)
     assert client.payload_files() == []
 
 
-@pytest.mark.parametrize("tier", ["Hot", "Cool", "Cold", "Archive", "Premium", "Smart", "P4", "P20", "P50"])
+@pytest.mark.parametrize("tier", ["Hot", "Cool", "Cold", "Archive", "Premium", "Smart"])
 async def test_a_tier_is_kept_in_its_own_spelling(client, tier):
     assert (await client.put("a", b"x", [("x-ms-access-tier", tier.lower())])).status == 201
     assert (await client.get("a")).headers["x-ms-access-tier"] == tier
+
+
+@pytest.mark.parametrize("tier", ["P4", "P10", "P80", "Warm"])
+async def test_a_tier_of_page_blobs_is_none_of_block_blobs(client, tier):
+    await client.put("a", b"x")
+    named = [("x-ms-access-tier", tier)]
+    for answer in (
+        await client.put("b", b"x", named),
+        await client.send("PUT", "/recordings/a?comp=tier", named),
+    ):
+        assert (answer.status, answer.code) == (400, "InvalidHeaderValue")
+    assert (await client.head("a")).headers["x-ms-access-tier"] == "Hot"
 
 
 @pytest.mark.parametrize("tags", ["a", "a=%zz", "a=%ff"])

@@ -296,7 +296,7 @@ def test_a_pattern_is_asked_for_and_has_an_escape(odd: Path, pattern: str, expec
 
 def test_a_pattern_that_ends_in_a_backslash_is_wrong_usage(odd: Path) -> None:
     result = run(odd, "erase", "--match", "call\\", "--yes")
-    assert (result.exit_code, "ends in a backslash" in result.stderr) == (WRONG, True)
+    assert (result.exit_code, "the pattern call\\ ends in a backslash" in result.stderr) == (WRONG, True)
 
 
 def test_a_name_of_32_hexadecimal_digits_is_a_name(odd: Path) -> None:

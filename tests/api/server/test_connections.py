@@ -257,6 +257,7 @@ async def test_loopback_stands_for_many_clients() -> None:
         ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", True),
         ("2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:2::", False),
         ("2001:db8:0:2::", "2001:db8:0:1:ffff:ffff:ffff:ffff", False),
+        ("2001:db8:0:2::1", "2001:db8:0:3::1", False),  # one /63 network
         ("192.0.2.1", "192.0.2.2", False),
         ("192.0.2.1", "::ffff:192.0.2.1", True),
         ("", "unix", False),
