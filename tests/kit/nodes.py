@@ -41,6 +41,8 @@ class Network:
         self.handlers: dict[str, Handle] = {}
         self.cut: set[str] = set()
         self.silent: set[str] = set()
+        self.stalled: set[str] = set()
+        self._moved = trio.Event()
         self.streams: list[tuple[str, str, trio.StapledStream[object, object]]] = []
 
     def of(self, name: str) -> Place:
@@ -55,6 +57,28 @@ class Network:
 
     def join(self, name: str) -> None:
         self.cut.discard(name)
+
+    def stall(self, name: str) -> None:
+        """Let nothing that a leader sends arrive at a follower; its connection stays open."""
+        self.stalled.add(name)
+
+    def flow(self, name: str) -> None:
+        """Let it arrive."""
+        self.stalled.discard(name)
+        moved, self._moved = self._moved, trio.Event()
+        moved.set()
+
+    def pace(self, name: str, stream: trio.testing.MemorySendStream) -> None:
+        """Let what is sent to node `name` wait while that is stalled."""
+        carry = stream.send_all_hook
+        assert carry is not None
+
+        async def wait() -> None:
+            while name in self.stalled:
+                await self._moved.wait()
+            await carry()
+
+        stream.send_all_hook = wait
 
 
 class Place:
@@ -81,6 +105,7 @@ class Place:
             raise ConnectionRefusedError(f"{url} is not reached")
         here, there = trio.testing.memory_stream_pair()
         network.streams.append((self._name, url, here))
+        network.pace(self._name, there.send_stream)
         handle = network.handlers[url]
 
         async def serve() -> None:
@@ -100,6 +125,7 @@ class Site:
     options: Options
     disks: dict[str, MemoryDisk] = field(default_factory=dict)
     releases: dict[str, str] = field(default_factory=dict)
+    keep_hours: float = 6.0
 
     def cluster(self, name: str) -> Cluster:
         disk = self.disks.setdefault(name, MemoryDisk())
@@ -109,6 +135,7 @@ class Site:
             release=self.releases.get(name, "1"),
             lease_seconds=LEASE,
             grant_seconds=GRANT,
+            keep_hours=self.keep_hours,
         )
         files = SharedFiles(disk, SECRET, shared_names)
         return Cluster(
@@ -227,3 +254,12 @@ async def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     with trio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - what the nodes do tells no event
             await trio.sleep(0.05)
+
+
+async def until_told(condition: Callable[[], bool]) -> None:
+    """Wait, while the test's clock stands because a thread works, until something holds."""
+    for _ in range(30_000):
+        if condition():
+            return
+        await trio.testing.wait_all_tasks_blocked(LOOK_S)
+    raise AssertionError("not in time")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -23,12 +24,14 @@ class World:
         self.now = 1000 * SECOND
         self.server = MemoryServer(lambda: self.now, self.entered)
         self.slow = 0
+        self.meanwhile: Callable[[str], None] = lambda name: None
         self.numbers = count(1)
         self.shared = MemoryShared(self.server)
         self.shared.create(bytes(16), 0, bytes(32), 1)
 
     def entered(self, name: str) -> None:
         self.now += self.slow
+        self.meanwhile(name)
 
     def wait(self, seconds: float) -> None:
         self.now += int(seconds * SECOND)
@@ -98,6 +101,15 @@ def test_an_append_that_is_still_under_way_never_arrives_after_it_was_settled(wo
     world.server.deliver()
     commit(leader, 2)
     assert world.frames() == [1, 2]
+
+
+def test_an_append_that_arrives_between_settling_and_sending_again_never_happens(world: World) -> None:
+    leader = world.leader()
+    world.server.hold()
+    world.meanwhile = lambda name: world.server.deliver() if name == "append" else None
+    commit(leader, 1)
+    assert world.frames() == [1]
+    assert world.server.calls.count("append") == 2
 
 
 def test_every_answer_of_settling_may_be_lost_too(world: World) -> None:

@@ -1,0 +1,108 @@
+"""What a cluster promises, hit on purpose: the windows of milliseconds that faults at random seldom hit."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from retain.engine.areas import DeleteArea
+from retain.engine.core.errors import NodeNotReady, NotFound
+from retain.engine.core.event import Cause
+from retain.journal import Part, scan
+from retain.journal.testing.shared import MemoryShared
+from tests.engine.nodes.test_nodes import create, listing, running
+from tests.kit.nodes import Site, begun, run_idle, until, until_told
+
+pytestmark = pytest.mark.trio(run=run_idle)
+
+
+async def test_a_read_shows_nothing_that_another_node_may_still_deny() -> None:
+    """What node b has applied, c has not: b waits until c may not answer."""
+    site = begun()
+    async with running(site, "a", "b", "c") as (a, b, c):
+        await a.submit(create("x", k="1"))
+        await listing(c, "x")
+        before = b.state.seq
+        site.network.stall("c")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(a.submit, DeleteArea(actor="user:a", name="x"))
+            await until(lambda: b.state.seq > before)
+            assert await listing(c, "x") == {"k": "1"}  # its grant still runs
+            with pytest.raises(NotFound):
+                await listing(b, "x")
+            with pytest.raises(NodeNotReady):
+                await listing(c, "x")
+        site.network.flow("c")
+        await until(lambda: c.role == "follower")
+        with pytest.raises(NotFound):
+            await listing(c, "x")
+
+
+async def test_a_change_is_answered_once_no_node_may_answer_without_it() -> None:
+    site = begun()
+    async with running(site, "a", "b", "c") as (a, b, c):
+        await a.submit(create("x", k="1"))
+        site.network.stall("c")
+        await b.submit(DeleteArea(actor="user:a", name="x"))
+        with pytest.raises(NodeNotReady):
+            await listing(c, "x")
+        site.network.flow("c")
+
+
+async def test_what_the_database_may_still_take_back_reaches_no_node() -> None:
+    site = begun()
+    async with running(site, "a", "b") as (a, b):
+        await a.submit(create("x"))
+        before = a.durable
+        site.server.replicates = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(a.submit, create("y", k="1"))
+            try:
+                await until_told(lambda: "settle" in site.server.calls)
+                assert visible(site) > before
+                assert b.state.seq == before
+            finally:
+                site.server.fail_over()
+        assert await listing(b, "y") == {"k": "1"}
+
+
+async def test_an_erasure_is_closed_once_no_node_that_may_answer_has_the_bytes() -> None:
+    site = begun()
+    async with running(site, "a", "b") as (a, b):
+        await a.submit(create("x", k="1"))
+        target = a.state.seq
+        await a.submit(DeleteArea(actor="user:a", name="x"))
+        assert has_content(site, "a", target)
+        assert has_content(site, "b", target)
+        site.network.stall("b")
+        await a.erase([(target, Part.CONTENT)], Cause.ERASURE_REQUEST)
+        assert not has_content(site, "a", target)
+        assert has_content(site, "b", target)
+        assert b.role == "waiting"
+        site.network.flow("b")
+        await until(lambda: b.role == "follower")
+        assert not has_content(site, "b", target)
+
+
+async def test_the_shared_log_drops_a_segment_once_two_folders_have_it() -> None:
+    site = begun()
+    site.keep_hours = 0.02
+    async with running(site, "a") as (a,):
+        await a.submit(create("x"))
+        last = a.durable
+        await trio.sleep(400)
+        assert dropped(site) < last
+        async with running(site, "b"):
+            await until(lambda: dropped(site) >= last)
+
+
+def has_content(site: Site, name: str, seq: int) -> bool:
+    return any(record.header.seq == seq and record.content is not None for record in scan(site.disks[name]))
+
+
+def visible(site: Site) -> int:
+    return MemoryShared(site.server).head().seq
+
+
+def dropped(site: Site) -> int:
+    return MemoryShared(site.server).head().dropped
