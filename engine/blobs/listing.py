@@ -9,8 +9,7 @@ and 6 allow that).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import nlargest, nsmallest
-from itertools import islice
+from heapq import nlargest
 from typing import NamedTuple
 
 from retain.engine.blobs.containers import Container
@@ -18,9 +17,9 @@ from retain.engine.blobs.entries import BlobEntry, StagedBlocks
 from retain.engine.blobs.state import BlobsState, required
 from retain.engine.blobs.tagindex import TagQuery
 
-LOOK_AT = 20_000
-"""Most blobs that one page of a find examines: some 50 ms."""
-LOOK_BACK = LOOK_AT // 4
+LOOK_AT = 10_000
+"""Most blobs that one page of a find examines: some 20 ms, if each has ten tags that are compared."""
+LOOK_BACK = LOOK_AT // 2
 """Most blobs that are examined to find the page before one: it is added to the cost of a page."""
 HIGHEST = chr(0x10FFFF)
 
@@ -346,10 +345,18 @@ class _Search:
 
         Looks at all of them.
         """
-        found = nsmallest(limit + 1, (name for name in names if name >= start and self._matches(name)))
+        blobs, edge, matches = self._container.blobs, self._edge, self._query.matches
+        found: list[str] = []
+        for name in names:
+            if name >= start:
+                entry = blobs[name]
+                if entry.modified > edge and matches(entry.tags):
+                    found.append(name)
+        # The names of each value are in order already: sorting is faster than a heap of thousands.
+        found.sort()
         if len(found) > limit:
             self.next = found[limit]
-        return list(islice(found, limit))
+        return found[:limit]
 
     def back(self, low: str, high: str, limit: int) -> str | None:
         """Return the lowest of the `limit` matching names below `high`; see `find_before`."""

@@ -38,10 +38,6 @@ class TagRange(NamedTuple):
         high = None if upper is None else _above(upper) if with_upper else upper
         return cls(low, high)
 
-    def holds(self, value: str) -> bool:
-        """Return whether `value` lies in it."""
-        return self.low <= value and (self.high is None or value < self.high)
-
     @property
     def is_point(self) -> bool:
         """Return whether it is one value."""
@@ -67,16 +63,17 @@ class TagQuery:
 
     def matches(self, tags: Pairs) -> bool:
         """Return whether a blob with these tags is found."""
-        if not self.ranges:
+        ranges = self.ranges
+        if not ranges:
             return bool(tags)
-        found = 0
+        missing = len(ranges)
         for key, value in tags:
-            wanted = self.ranges.get(key)
-            if wanted is not None:
-                if not wanted.holds(value):
+            if key in ranges:
+                low, high = ranges[key]  # compared here: a page examines 200,000 tags
+                if value < low or (high is not None and value >= high):
                     return False
-                found += 1
-        return found == len(self.ranges)
+                missing -= 1
+        return not missing
 
 
 class TagIndex:

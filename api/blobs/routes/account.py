@@ -5,7 +5,9 @@ See docs/wire/blobs.md, section 5.
 
 from __future__ import annotations
 
-from retain.api.blobs.request.call import MAX_RESULTS, Call, xml_response
+import trio
+
+from retain.api.blobs.request.call import AT_ONCE, MAX_RESULTS, Call, xml_response
 from retain.api.blobs.request.views import lease_of
 from retain.api.blobs.routes.upload import read_small
 from retain.api.blobs.sas.permissions import Operation
@@ -37,16 +39,20 @@ async def list_containers(call: Call) -> Response:
             now,
         )
     )
-    items = [
-        xml_lists.container_element(
-            item.name,
-            item.entry,
-            lease_of(item.entry.lease, now),
-            metadata="metadata" in include,
-            held=item.name in held,
-        )
-        for item in page.items
-    ]
+    items: list[bytes] = []
+    for at in range(0, len(page.items), AT_ONCE):
+        some = [
+            xml_lists.container_element(
+                item.name,
+                item.entry,
+                lease_of(item.entry.lease, now),
+                metadata="metadata" in include,
+                held=item.name in held,
+            )
+            for item in page.items[at : at + AT_ONCE]
+        ]
+        items.append(xml_lists.joined(some))
+        await trio.lowlevel.checkpoint()
     asked = xml_lists.ListingParameters(prefix=prefix, marker=marker, max_results=size)
     following = markers.container_marker(call.account, page.next) if page.next is not None else None
     return xml_response(xml_lists.containers_page(call.endpoint, asked, items, following))

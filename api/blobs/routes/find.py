@@ -8,7 +8,7 @@ from retain.api.blobs.request.call import AT_ONCE, MAX_RESULTS, Call, xml_respon
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.tagquery.where import Interval, Where, parse_where
 from retain.api.blobs.wire import markers
-from retain.api.blobs.xml.write import ListingParameters, found_element, found_page
+from retain.api.blobs.xml.write import ListingParameters, found_element, found_page, joined
 from retain.api.http.message import Response
 from retain.engine import State
 from retain.engine.blobs.listing import FoundPage
@@ -46,12 +46,13 @@ async def _find(call: Call, container: str | None) -> Response:
         return page, following.entry.created if following is not None else 0
 
     page, created = await call.engine.read(search)
-    items: list[str] = []
+    items: list[bytes] = []
     for at in range(0, len(page.items), AT_ONCE):
-        items += [
+        some = [
             found_element(found.name, found.container, where.named(dict(found.entry.tags)), call.version)
             for found in page.items[at : at + AT_ONCE]
         ]
+        items.append(joined(some))
         await trio.lowlevel.checkpoint()
     next_marker = None if page.next is None else markers.find_marker(page.next[0], created, page.next[1])
     asked = ListingParameters(marker=marker, max_results=size)

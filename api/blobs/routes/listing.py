@@ -17,6 +17,7 @@ from retain.api.blobs.xml.write import (
     ListingParameters,
     blob_element,
     blobs_page,
+    joined,
     pending_element,
     prefix_element,
 )
@@ -73,9 +74,9 @@ async def list_blobs(call: Call) -> Response:
     shown = Include("metadata" in include, "tags" in include, "copy" in include)
     asked = ListingParameters(prefix=prefix, marker=marker, max_results=size, delimiter=delimiter)
     following = markers.blob_marker(page.next) if page.next is not None else None
-    items: list[str] = []
+    items: list[bytes] = []
     for at in range(0, len(page.items), AT_ONCE):
-        items += [_element(item, now, shown) for item in page.items[at : at + AT_ONCE]]
+        items.append(joined([_element(item, now, shown) for item in page.items[at : at + AT_ONCE]]))
         await trio.lowlevel.checkpoint()
     return xml_response(blobs_page(call.endpoint, call.container, asked, items, following))
 

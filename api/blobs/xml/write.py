@@ -50,37 +50,43 @@ class Include:
     copy: bool = False
 
 
+def joined(elements: Iterable[str]) -> bytes:
+    """Return some elements of a page, encoded. A page may have 15 MB, too much to encode at once."""
+    return "".join(elements).encode()
+
+
 def blobs_page(
-    endpoint: str, container: str, asked: ListingParameters, items: Iterable[str], next_marker: str | None
+    endpoint: str, container: str, asked: ListingParameters, items: Iterable[bytes], next_marker: str | None
 ) -> bytes:
-    """Return the body of List Blobs: `items` are elements from `blob_element` and `prefix_element`."""
+    """Return the body of List Blobs: `items` are `joined` ones of `blob_element` and `prefix_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}" ContainerName="{escape_quotes(container)}"'
     return _page(place, _asked(asked), "Blobs", items, next_marker)
 
 
 def containers_page(
-    endpoint: str, asked: ListingParameters, items: Iterable[str], next_marker: str | None
+    endpoint: str, asked: ListingParameters, items: Iterable[bytes], next_marker: str | None
 ) -> bytes:
-    """Return the body of List Containers: `items` are elements from `container_element`."""
+    """Return the body of List Containers: `items` are `joined` ones of `container_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}"'
     return _page(place, _asked(asked), "Containers", items, next_marker)
 
 
 def found_page(
-    endpoint: str, where: str, asked: ListingParameters, items: Iterable[str], next_marker: str | None
+    endpoint: str, where: str, asked: ListingParameters, items: Iterable[bytes], next_marker: str | None
 ) -> bytes:
-    """Return the body of Find Blobs by Tags: `items` are elements from `found_element`."""
+    """Return the body of Find Blobs by Tags: `items` are `joined` ones of `found_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}"'
     shown = f"<Where>{escape_quotes(where)}</Where>" if is_legal(where) else f"<Where>{echo(where)}</Where>"
     head = f"{_given('Marker', asked.marker)}{shown}{_given('MaxResults', asked.max_results)}"
     return _page(place, head, "Blobs", items, next_marker)
 
 
-def _page(place: str, head: str, name: str, items: Iterable[str], next_marker: str | None) -> bytes:
-    inner = "".join(items)
-    body = f"<{name}>{inner}</{name}>" if inner else f"<{name} />"
+def _page(place: str, head: str, name: str, items: Iterable[bytes], next_marker: str | None) -> bytes:
+    inner = list(items)
+    before = f"{DECLARATION}<EnumerationResults{place}>{head}<{name}{'>' if inner else ' />'}"
     after = f"<NextMarker>{escape(next_marker)}</NextMarker>" if next_marker else "<NextMarker />"
-    return f"{DECLARATION}<EnumerationResults{place}>{head}{body}{after}</EnumerationResults>".encode()
+    after = f"{f'</{name}>' if inner else ''}{after}</EnumerationResults>"
+    return b"".join((before.encode(), *inner, after.encode()))  # one copy
 
 
 def _asked(asked: ListingParameters) -> str:

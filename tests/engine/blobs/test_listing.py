@@ -18,6 +18,7 @@ from retain.engine.blobs.tagindex import TagQuery, TagRange
 from retain.engine.core.errors import NotFound
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, SECOND, inline
+from tests.kit.work import steps
 
 
 def pages(
@@ -133,6 +134,10 @@ def test_listing_a_missing_container_is_refused(desk: BlobDesk) -> None:
 
 
 NAMES = st.lists(st.text("ab/\U0010ffff", min_size=1, max_size=6), unique=True, max_size=20)
+
+
+def _holds(wanted: TagRange, value: str) -> bool:
+    return wanted.low <= value and (wanted.high is None or value < wanted.high)
 
 
 @settings(max_examples=150, deadline=None)
@@ -285,7 +290,7 @@ def test_pages_together_are_the_naive_find(
     expected = [
         ("recordings", name)
         for name, tags in sorted(blobs.items())
-        if tags and all(key in tags and wanted.holds(tags[key]) for key, wanted in ranges.items())
+        if tags and all(key in tags and _holds(wanted, tags[key]) for key, wanted in ranges.items())
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listing, "LOOK_AT", look_at)
@@ -382,3 +387,17 @@ def test_the_pages_of_a_search_are_found_backwards(
             at, steps = before, steps + 1
             assert steps <= len(tags) + 1
         assert seen == wanted
+
+
+@pytest.mark.parametrize("word", ["range", "value"])
+def test_a_find_takes_few_instructions_for_each_tag(desk: BlobDesk, word: str) -> None:
+    """A page examines up to 10,000 blobs of ten tags each, in one step."""
+    wanted = TagRange.between("1", "1" if word == "value" else "2")
+    query = TagQuery({f"t{at}": wanted for at in range(10)})
+    blobs, now = desk.state.blobs, desk.now
+    cost: list[int] = []
+    for count in (50, 100):
+        for number in range(count - 50, count):
+            desk.put(f"{number:03}", tags=tuple((f"t{at}", "1") for at in range(10)))
+        cost.append(steps(lambda: lambda: find_blobs(blobs, ACCOUNT, query, now, limit=5_000)))
+    assert (cost[1] - cost[0]) / (50 * 10) < 45, cost
