@@ -21,6 +21,7 @@ Conflict            lease-breaking-acquire  acquire while it breaks
 Conflict            lease-breaking-change   change while it breaks
 Conflict            lease-broken            renew after or during a break
 Forbidden           overwrite               `may_overwrite` is False and the blob is there
+PreconditionFailed  tag-condition           the condition on tags does not hold
 PreconditionFailed  condition               any other condition does not hold
 PreconditionFailed  lease-missing           a write that names no lease, and there is one
 PreconditionFailed  lease-mismatch          the lease has another id

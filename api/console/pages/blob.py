@@ -177,7 +177,7 @@ async def set_tags(call: PageCall, tenant: str, container: str) -> Response:
         await call.desk.engine.submit(command)
     except PreconditionFailed as error:
         words = "Somebody changed the tags meanwhile. Your text is still here; save again to replace theirs."
-        form.refuse("tags", words if error.reason == "condition" else _sentence(error))
+        form.refuse("tags", words if error.reason == "tag-condition" else _sentence(error))
         return await _page(call, tenant, container, name, status=412, tags=form)
     return call.go(blob_address(tenant, container, name), Notice("Saved the tags."))
 
