@@ -257,3 +257,11 @@ async def test_a_stored_md5_has_at_most_64_bytes(client, length, status):
     text = b64encode(bytes(length)).decode()
     answer = await client.send("PUT", "/recordings/a?comp=properties", [("x-ms-blob-content-md5", text)])
     assert (answer.status, answer.code) == (status, None if status == 200 else "InvalidMd5")
+
+
+async def test_a_blob_that_exists_is_not_deleted_if_it_should_not_exist(client):
+    """RFC 9110, section 13.1.2; an emulator deletes it."""
+    await client.put("a", b"1")
+    answer = await client.send("DELETE", "/recordings/a", [("if-none-match", "*")])
+    assert (answer.status, answer.code) == (412, "ConditionNotMet")
+    assert (await client.get("a")).body == b"1"
