@@ -34,6 +34,7 @@ from tests.kit.passwords import cheap_hash
 from tests.kit.server import ROOT, Server
 
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
+OF_LINUX = {"tcp_mem"}
 
 
 def test_the_configuration_page_is_the_one_the_fields_give() -> None:
@@ -205,6 +206,26 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_files_of_the_code_that_pages_name_are_there(path: Path) -> None:
     for name in re.findall(r"`((?:api|engine|journal|tests)/[\w/]+(?:\.\w+|/))`", path.read_text()):
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/cluster.md", "docs/decisions.md"]
+)
+def test_names_of_the_code_that_pages_name_are_there(page: str) -> None:
+    """`parse_range_header` stayed in docs/decisions.md after the code had ceased to use it."""
+    known = {name for path in sources() for name in re.findall(r"\w+", path.read_text())} | OF_LINUX
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    named = re.findall(r"`(?:\w+\.)*(\w+_\w+|[A-Z][a-z]+[A-Z]\w+)(?:\(\))?`", text)
+    assert [name for name in named if name not in known] == []
+
+
+def sources() -> list[Path]:
+    """Everything that a name of the code can be in."""
+    return [
+        *(path for top in ("api", "bench", "engine", "journal") for path in (ROOT / top).rglob("*.py")),
+        *(path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)),
+        ROOT / "pyproject.toml",
+    ]
 
 
 def test_the_index_names_every_page() -> None:

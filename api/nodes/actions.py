@@ -1,4 +1,4 @@
-"""What a node says of itself and of the others: actions for command line and console, and the metrics."""
+"""The state of this node and of the others: actions for command line and console, and the metrics."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class NodeActions:
         }
 
     async def status(self, *, actor: str) -> dict[str, Any]:
-        """Return this node's role, since when it has it, and how far it is."""
+        """Return this node's role, since when it has it, and its last record."""
         engine = self._engine
         role = engine.role
         return {
@@ -104,7 +104,7 @@ def show_node(counters: Counters, engine: NodeEngine) -> None:
         lambda: engine.since / SECOND,
     )
     counters.show(
-        "retain_node_unblanked_records",
+        "retain_node_erasure_behind_records",
         "Records at the end of this node's journal up to which erased bytes are not all overwritten here.",
         lambda: float(engine.durable - engine.blanked),
     )

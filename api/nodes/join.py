@@ -16,7 +16,7 @@ from retain.journal import ObjectDisk
 LOG = logging.getLogger("retain.nodes")
 
 KEEP_S: Final = 5.0
-"""Seconds between two times that the delivery state of webhooks is handed to the other nodes."""
+"""Seconds between two reports of the webhooks' delivery state to the other nodes."""
 
 
 def join(engine: NodeEngine, administration: Administration) -> None:

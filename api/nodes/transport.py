@@ -1,8 +1,8 @@
 """Connections between nodes: TLS 1.3, by a certificate that every node derives from the cluster's secret.
 
-Both sides show the same certificate and trust only that one. So whoever can connect, or be connected to,
-knows the secret; and there are no certificates to issue, to distribute or to renew. A new secret takes effect
-with a restart of all nodes.
+Both sides show the same certificate and trust only that one. So only a machine that knows the secret can
+connect or accept a connection, and nobody issues, distributes or renews certificates. A new secret takes
+effect with a restart of all nodes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class TlsTransport:
 
     Args:
         link: Where this node listens, `host:port`.
-        secret: The cluster's.
+        secret: The secret of the cluster.
 
     """
 
@@ -71,7 +71,7 @@ class TlsTransport:
         """Return a connection to the node at `url`.
 
         Raises:
-            OSError: It is not reached, or does not have the cluster's secret.
+            OSError: The node cannot be reached, or does not have the cluster's secret.
 
         """
         host, port = split_bind(url)
@@ -83,7 +83,7 @@ class TlsTransport:
         except (trio.BrokenResourceError, trio.TooSlowError) as error:
             await trio.aclose_forcefully(tls)
             raise ConnectionRefusedError(
-                f"the node at {url} is no node of this cluster: {_reason(error)}"
+                f"the node at {url} is not a node of this cluster: {_reason(error)}"
             ) from error
         except BaseException:
             await trio.aclose_forcefully(tls)
@@ -96,7 +96,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _certificate(key: Ed25519PrivateKey) -> bytes:
-    """Return the certificate as PEM: the same bytes for the same key, as Ed25519 signs without chance."""
+    """Return the certificate as PEM, the same for the same key: Ed25519 signatures are deterministic."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(_NAME)

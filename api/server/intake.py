@@ -1,8 +1,8 @@
-"""What has arrived of a request and its task has not taken: at most one piece, however it was sent.
+"""The received part of a request that its task has not taken yet: one piece, however the client sent it.
 
-Replaces the queue of messages that Hypercorn opens for each request. That queue holds a few messages of any
-size, and makes who fills it wait: many tiny frames for a task that reads nothing would stop the reader of the
-connection, which then notices neither other streams nor the end of the connection.
+Replaces Hypercorn's queue of messages. That queue holds a few messages of any size and blocks its writer when
+it is full. So many tiny frames for a task that reads nothing would block the reader of the connection, which
+then notices neither other streams nor the end of the connection.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 import trio
 
 AHEAD_BYTES = 16384
-"""So much of each body is received before its task asks for it: a short one is then read whole, and the
-connection goes on with its next request, even if nobody takes it."""
+"""Bytes of each body that are received before its task asks for them. So a short body is received whole, and
+the connection continues with its next request even if the task never reads it."""
 
 
 class Intake:
     """The part of one request that waits for its task.
 
     Args:
-        on_taken: Called with the number of bytes that the task took. Must not wait: what is taken would be
-            lost if the task is cancelled meanwhile.
+        on_taken: Called with the number of bytes that the task took. It must not block: if the task were
+            cancelled meanwhile, these bytes would be lost.
 
     """
 
@@ -38,10 +38,10 @@ class Intake:
         self._changed = trio.Event()
 
     async def put(self, message: Any) -> None:
-        """Add a message (ASGI). Never waits for the task; other tasks run after each piece of a body.
+        """Add a message (ASGI) without waiting for the task; yield to other tasks after a piece of a body.
 
-        They do not after a disconnection: the task that was answered tells it to itself, and must not be
-        cancelled for it before its stream has ended.
+        It does not yield after a disconnection: the task whose response is complete sends that message to
+        itself, and must not be cancelled there before its stream has ended.
         """
         if message["type"] == "http.disconnect":
             self._is_gone = True
@@ -84,7 +84,7 @@ class Intake:
         return {"type": "http.disconnect"}
 
     async def wanted(self) -> None:
-        """Wait until the task has taken all and waits for more, or no more can come.
+        """Wait until the task has taken everything and waits for more, or no more can arrive.
 
         The beginning of a body is always wanted.
         """
@@ -94,7 +94,7 @@ class Intake:
             await self._changed.wait()
 
     async def close(self) -> None:
-        """Discard what waits and what may still come: the task has ended."""
+        """Discard what was received and what may still arrive, because the task has ended."""
         self._is_closed = True
         count, self._waiting = len(self._waiting), b""
         self._change()

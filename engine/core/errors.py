@@ -129,7 +129,7 @@ class Exhausted(Unavailable):
 
 
 class NodeNotReady(Exhausted):
-    """A node of a cluster that has no lease: nobody leads, or the leader is not reached; nothing changed."""
+    """A node of a cluster has no lease: no node leads, or it cannot reach the leader. Nothing changed."""
 
     code = "not-ready"
 

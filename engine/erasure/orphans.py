@@ -1,7 +1,7 @@
 """Removes payload files that no event refers to, and reports missing ones that an event refers to.
 
-A crash leaves the first, and damage while no server ran the second. The search lists every folder of payload
-files, so its cost grows with their number; it runs beside requests, once after each start.
+A crash causes the former; damage while no server ran causes the latter. The search lists every folder of
+payload files, so its cost grows with their number; it runs beside requests, once after each start.
 
 A file is removed if all of this is true:
 
@@ -9,7 +9,7 @@ A file is removed if all of this is true:
   in another process, and its event not yet recorded.
 - The state does not refer to it. An event refers to files of its own upload, which are of this run, or to
   files that the state refers to already; so no event will refer to it again.
-- The state that does not refer to it is durable. Else a crash would bring back an event whose file is gone.
+- This state is durable. Otherwise a crash could bring back an event whose file has been removed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from retain.engine.writing.writer import Writer
 _LOG = logging.getLogger("retain.engine")
 
 REST: Final = 3
-"""After each portion the search pauses as many times as long as it took: a quarter of a processor."""
+"""After each portion the search pauses for this many times its duration, so it uses a quarter of a core."""
 RETRY_S: Final = 60.0
-"""If the disk refuses, the search begins again after this many seconds."""
+"""Seconds after which the search begins again if the disk failed."""
 
 
 class Orphans:
@@ -55,7 +55,7 @@ class Orphans:
         self._limits = limits
 
     async def run(self, delay: float) -> None:
-        """Search once, beginning after `delay` seconds; again only where the disk refused."""
+        """Search once, after `delay` seconds; search again only if the disk failed."""
         while True:
             await trio.sleep(delay)
             try:
@@ -122,7 +122,7 @@ class Orphans:
             "count": len(missing),
             "first": ", ".join(missing[:3]),
             "effect": "their content is reported as not found",
-            "next": "`retain journal lost` lists what is gone; a backup may contain it",
+            "next": "`retain journal lost` lists them; a backup may contain them",
         }
         _LOG.error("payload files missing", extra={"facts": facts})
 

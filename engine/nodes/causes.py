@@ -1,4 +1,4 @@
-"""What made a node's tasks fail: the single errors, and their words."""
+"""Why a node's tasks failed: the single errors of a group, and their messages."""
 
 from __future__ import annotations
 

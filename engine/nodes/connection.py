@@ -1,4 +1,4 @@
-"""A node's connection to the shared log, for all that is not its hold of it."""
+"""A node's connection to the shared log, for everything except its lease."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from retain.journal.log import Committed
 from retain.journal.shared.interface import Shared, SharedHead
 
 FETCH_RECORDS: Final = 2000
-"""About so many records are applied in one go, where nobody waits for them."""
+"""Records that are applied at a time, approximately, where no request waits for them."""
 
 Value = TypeVar("Value")
 
 
 class Connection:
-    """A connection that is opened at its first use. One call at a time."""
+    """A connection to the shared log that opens at its first use. It serves one call at a time."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -29,7 +29,7 @@ class Connection:
         self._turn = trio.Lock()
 
     async def run(self, work: Callable[[Shared], Value]) -> Value:
-        """Return `work(connection)`, in a thread: one such work at a time.
+        """Return `work(connection)`, run in a thread, one call at a time.
 
         Raises:
             Unsettled: The shared log does not answer.

@@ -1,7 +1,7 @@
 """The small files that all nodes have: keys of accounts, users, the key that signs checkpoints.
 
-They are in no journal. Each node has them in its folder; the shared log keeps them sealed by the cluster's
-secret, so that who reads the database reads no key.
+The journal does not contain them. Each node has them in its folder. The shared log stores them encrypted with
+the cluster's secret, so that nobody who reads the database can read a key.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ NONCE_BYTES: Final = 12
 
 
 class SharedFiles:
-    """The files of one folder, and what the shared log was last seen to keep.
+    """The files of one folder, and what the shared log contained when it was last read.
 
     Args:
         disk: The data folder.
-        secret: The cluster's.
-        names: Return the files of the folder that all nodes have.
+        secret: The secret of the cluster.
+        names: Returns the files of the folder that all nodes have.
         loaded: Called after files have changed, in a worker thread.
-        entropy: Where nonces come from.
+        entropy: Returns random bytes, for nonces.
 
     """
 
@@ -49,7 +49,7 @@ class SharedFiles:
         self._known: dict[str, bytes] = {}
 
     def changes(self) -> dict[str, bytes | None]:
-        """Return what differs in this folder from what the log keeps, sealed; None: removed. Blocking."""
+        """Return the files that differ from those in the log, encrypted; None for a removed one. Blocking."""
         here = {name: self._disk.read(name) for name in self._names(self._disk)}
         changes: dict[str, bytes | None] = {
             name: self._sealed(name, data) for name, data in here.items() if self._known.get(name) != data
@@ -58,17 +58,17 @@ class SharedFiles:
         return changes
 
     def load(self, kept: Mapping[str, bytes]) -> None:
-        """Make this folder's files those that the log keeps. Blocking.
+        """Replace this folder's files by those in the log. Blocking.
 
         Raises:
-            BadTarget: They were sealed with another secret; or the log keeps none, and there are some here.
+            BadTarget: They were encrypted with another secret; or the log has none and this folder has some.
             OSError: A file cannot be written.
 
         """
         opened = {name: self._opened(name, data) for name, data in kept.items()}
         here = set(self._names(self._disk))
         if here and not opened:
-            # `retain node init` did not come to its end: the only keys there are must not be removed.
+            # `retain node init` was interrupted: this folder has the only copy of the keys, so keep it.
             raise journal.BadTarget(
                 "the shared log keeps no keys, and this data folder has some; run `retain node init` again, "
                 "on the machine whose folder began the cluster"

@@ -38,11 +38,11 @@ from retain.journal.shared.interface import Term
 LOG = logging.getLogger("retain.nodes")
 
 AHEAD: Final = 512
-"""Frames that may wait to be applied; more wait in the connection."""
+"""Most frames that wait to be applied; further ones wait in the connection."""
 SKEWS: Final = 16
 """The number of the leader's last answers from which the present is estimated."""
 AT_ONCE: Final = 64
-"""Frames applied in one go at most."""
+"""Most frames applied at a time."""
 
 Value = TypeVar("Value")
 
@@ -51,9 +51,9 @@ class NodeFollower:
     """One connection of this node to the leader.
 
     Args:
-        engine: Its state and journal follow.
+        engine: The engine whose state and journal follow the leader.
         stream: The connection.
-        node: Options.
+        node: The options of this node.
 
     """
 
@@ -105,9 +105,9 @@ class NodeFollower:
         try:
             outcome = await self._link.ask(Forward(packed))
         except EngineClosed as error:
-            raise NodeNotReady("the leader is not reached; nothing was changed") from error
+            raise NodeNotReady("the leader cannot be reached; nothing was changed, try again") from error
         except StorageFailed:
-            self._engine.state.shared.disown()  # what was staged for it may be referred to
+            self._engine.state.shared.disown()  # an event may already refer to what was staged for it
             raise
         assert isinstance(outcome, ForwardResult)
         decided = self._codec.unpack(outcome.decided)
@@ -125,7 +125,7 @@ class NodeFollower:
         """Return once every node that may answer has applied record `seq`.
 
         Raises:
-            NodeNotReady: The leader is not reached.
+            NodeNotReady: The leader cannot be reached.
 
         """
         while self._settled < seq:
@@ -162,8 +162,8 @@ class NodeFollower:
 
         Raises:
             Corrupt: The leader's frames do not continue this folder's journal.
-            Fenced: The leader is one no longer.
-            TooFarBehind: The shared log no longer keeps what this node lacks.
+            Fenced: The leader no longer leads.
+            TooFarBehind: The shared log no longer has the records that this node lacks.
             Unsettled: The shared log does not answer.
             EngineError: The leader refuses this node, or this node's storage has failed.
 
@@ -226,7 +226,7 @@ class NodeFollower:
             self._wake()
 
     async def _renew(self) -> None:
-        """Ask for a grant again and again; a leader that stays silent for a lease is left."""
+        """Request grants at intervals; leave a leader that does not answer for a lease."""
         while True:
             with trio.move_on_after(self._node.lease_seconds) as waiting:
                 await self._ask()
@@ -241,7 +241,7 @@ class NodeFollower:
         answer = await self._link.ask(request, shielded=False)
         assert isinstance(answer, Granted)
         self._settled = max(self._settled, answer.settled)
-        # Each answer was under way for a while: the largest of the last ones is the nearest.
+        # Each answer spent some time on its way, so the largest of the last ones is the most accurate.
         self._skews.append(answer.present - engine.elapsed())
         if answer.files != self.files:
             await self._load_files(answer.files)
@@ -257,7 +257,7 @@ class NodeFollower:
         await self._link.tell(Applied(self._engine.durable, self.files, self._engine.blanked))
 
     async def leave(self) -> None:
-        """Give the grant back."""
+        """Return the grant."""
         self._permit.end()
         with trio.move_on_after(self._node.grant_seconds):
             try:

@@ -42,9 +42,9 @@ from retain.journal.shared.leadership import Leadership
 LOG = logging.getLogger("retain.nodes")
 
 WAITING_BYTES: Final = 64 << 20
-"""Most bytes of frames waiting for a follower. Beyond that it is disconnected, and reads the shared log."""
+"""Most bytes of frames that wait for a follower. With more, it is disconnected and reads the shared log."""
 UPKEEP_S: Final = 60.0
-"""Between two looks for segments to be ended or dropped, in seconds."""
+"""Seconds between two checks for segments to end or to drop."""
 
 Value = TypeVar("Value")
 
@@ -82,8 +82,8 @@ class Leader:
     """One term of this node as the leader.
 
     Args:
-        engine: It decides.
-        leadership: The hold of the shared log.
+        engine: Decides the commands.
+        leadership: This node's lease and term of the shared log.
         node: Options.
 
     """
@@ -105,7 +105,7 @@ class Leader:
         self._stopping = False
 
     def assume_former_life(self) -> None:
-        """Wait for the grants of this node's former life, which may still run, before anybody is answered."""
+        """Answer only after the grants that this node gave before its restart have ended."""
         self._grants.assume(self._engine.elapsed() + round(self._node.grant_seconds * SECOND))
 
     # --- what requests need ------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class Leader:
             with trio.CancelScope(shield=True):
                 await self.settle(self._engine.durable)
                 if not self.answers():
-                    # What was recorded is committed; but a refusal may rest on what is no longer true.
+                    # What was recorded is committed, but a refusal may depend on an outdated state.
                     raise NodeNotReady("this node no longer leads; check before you try again")
 
     async def settle(self, seq: int) -> None:
@@ -135,7 +135,7 @@ class Leader:
         await self._until(lambda: self.settled() >= seq)
 
     def settled(self) -> int:
-        """Return the last record that every node which may answer has applied; tell it if it is news."""
+        """Return the last record that every node which may answer has applied; announce it if it is new."""
         settled = self._grants.settled(self._engine.elapsed(), self._engine.durable)
         if settled > self._announced:
             self._announced = settled
@@ -176,7 +176,7 @@ class Leader:
     # --- the shared log ----------------------------------------------------------------------------------
 
     def commit(self, frame: Committed, expected: int, root: bytes) -> None:
-        """Commit a frame, and hand it to the followers. In the writer's thread."""
+        """Commit a frame, and send it to the followers. Called in the writer's thread."""
         self.leadership.commit(frame, expected, root)
         self._token.run_sync_soon(self._send, frame)
 
@@ -186,7 +186,7 @@ class Leader:
             peer.put(SentFrame(*frame))
 
     async def run(self) -> None:
-        """Keep the lease, and the shared log small, until cancelled.
+        """Renew the lease and drop old segments of the shared log, until cancelled.
 
         Raises:
             SteppedDown: Another node leads, or the outcome of a change is unknown.
@@ -208,7 +208,7 @@ class Leader:
             await trio.sleep(self._node.lease_seconds / 5)
 
     async def _watch(self) -> None:
-        """End the process where writing has ended: only a start can tell what became of the last change."""
+        """End the process if writing has ended: only a restart can tell whether the last change happened."""
         while True:
             if self._engine.failure:
                 raise SteppedDown(self._engine.failure)
@@ -243,7 +243,7 @@ class Leader:
                 await peer.link.run(handle)
                 nursery.cancel_scope.cancel()
         except BadMessage as error:
-            LOG.warning("a node sent what is no message", extra={"facts": {"why": str(error)}})
+            LOG.warning("a node sent an unreadable message", extra={"facts": {"why": str(error)}})
         finally:
             self._peers.discard(peer)
             self._grants.leave(peer, self._engine.elapsed())
@@ -303,7 +303,7 @@ class Leader:
         return ForwardResult(self._codec.pack(decided))
 
     async def leave(self) -> None:
-        """Take all grants back, so that another node may lead at once."""
+        """Withdraw all grants, so that another node may lead at once."""
         self._stopping = True
         async with trio.open_nursery() as nursery:
             for peer in list(self._peers):

@@ -1,8 +1,8 @@
 """Leases without input and output: which node may answer, and what all nodes that may answer have applied.
 
-Times are readings of one machine's monotonic clock in nanoseconds; no two machines' clocks are compared. Who
-gives a grant counts it from when it was given, who holds it from before it was asked for, less a margin. So
-the holder's end comes first, however long the messages took.
+Times are readings of one machine's monotonic clock in nanoseconds; clocks of two machines are never compared.
+The leader counts a grant from the moment it gave it. The follower counts it from before it asked, less a
+margin. So the grant ends first for the follower, however long the messages took.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 MARGIN: Final = 0.1
-"""The part of a grant that its holder does not count on: clocks do not run alike."""
+"""The part of a grant that the follower does not use, because clocks run at different rates."""
 SLOW: Final = 2
-"""In lengths of a grant: a follower that is further behind the durable records gets no more grants."""
+"""A follower that is behind the durable records for more lengths of a grant than this gets no more grants."""
 
 
 @dataclass(slots=True)
 class _Holder:
-    """What the leader knows of a follower.
+    """What the leader knows about a follower.
 
     Attributes:
         applied: The last record that it reported as applied.
@@ -43,8 +43,8 @@ class Grants:
     """The leader's side: what it granted to whom.
 
     Args:
-        length: Of a grant.
-        floor: The last record when this node began to lead: who has not applied it gets no grant.
+        length: The length of a grant, nanoseconds.
+        floor: The last record when this node began to lead. A follower gets a grant once it has applied it.
 
     """
 
@@ -56,30 +56,30 @@ class Grants:
         self._unknown = 0
 
     def assume(self, ends: int) -> None:
-        """Assume that nodes which this one does not know of may answer until `ends`, whatever they applied.
+        """Assume that unknown nodes may answer until `ends`, whatever they have applied.
 
-        For a leader that takes the log over from its own former life: its grants may still run.
+        For a leader that was restarted: the grants that it gave before may still run.
         """
         self._unknown = max(self._unknown, ends)
 
     def join(self, holder: Hashable, applied: int) -> None:
-        """Count a follower in, without a grant."""
+        """Add a follower, without a grant."""
         self._holders[holder] = _Holder(applied, -1, 0)
 
     def leave(self, holder: Hashable, now: int) -> None:
-        """Count a follower out whose connection has ended; its grant runs on."""
+        """Remove a follower whose connection has ended; its grant continues until it ends."""
         found = self._holders.get(holder)
         if found is not None and found.ends <= now:
             del self._holders[holder]
 
     def release(self, holder: Hashable) -> None:
-        """Note that a follower has given its grant back: it answers nobody."""
+        """Note that a follower has returned its grant: it no longer answers."""
         found = self._holders.get(holder)
         if found is not None:
             found.ends = 0
 
     def report(self, holder: Hashable, applied: int, files: int, blanked: int) -> None:
-        """Note what a follower says that it has applied, loaded and overwritten."""
+        """Note what a follower has reported as applied, loaded and overwritten."""
         found = self._holders.get(holder)
         if found is not None:
             found.applied = max(found.applied, applied)
@@ -87,7 +87,7 @@ class Grants:
             found.blanked = max(found.blanked, blanked)
 
     def grant(self, holder: Hashable, now: int, until: int, durable: int, files: int) -> int:
-        """Give a follower a grant, and return its length; 0: none.
+        """Give a follower a grant, and return its length; 0 if it gets none.
 
         Args:
             holder: The follower.
@@ -150,9 +150,9 @@ class Permit:
         return now < self._until
 
     def granted(self, asked: int, length: int) -> None:
-        """Take a grant of `length` for what was asked at `asked`; 0 takes nothing away."""
+        """Note a grant of `length` that was requested at `asked`; 0 changes nothing."""
         self._until = max(self._until, asked + int(length * (1 - MARGIN)))
 
     def end(self) -> None:
-        """Answer nobody from here on."""
+        """End the grant: this node no longer answers."""
         self._until = 0

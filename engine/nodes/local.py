@@ -1,4 +1,4 @@
-"""What the two roles need of the node that has them."""
+"""What the two roles need from their node."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Local(Protocol):
 
     @property
     def blanked(self) -> int:
-        """Return the last record up to which all that was erased is overwritten here."""
+        """Return the record up to which this folder has overwritten all erased bytes."""
 
     @property
     def identity(self) -> bytes:
@@ -60,10 +60,10 @@ class Local(Protocol):
         """Receive from the shared log what is missing here, up to the durable record `until`."""
 
     async def load_files(self) -> None:
-        """Take over the small files as the shared log keeps them."""
+        """Replace the small files by those in the shared log."""
 
     async def end_old_segment(self) -> None:
         """Begin a new segment if the last one is old."""
 
     async def with_shared(self, work: Callable[[Shared], Value]) -> Value:
-        """Return `work(connection)`, in a thread."""
+        """Return `work(connection)`, run in a thread."""

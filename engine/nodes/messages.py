@@ -1,7 +1,7 @@
 """The messages between nodes.
 
-Each message is msgpack, `[name, field, …]`, of plain values only: nodes of two releases understand one
-another as far as both know a message. Commands and their results inside are packed by
+Each message is msgpack, `[name, field, …]`, with plain values only, so nodes of two releases understand every
+message that both know. Commands and their results inside are packed by
 `retain.engine.following.codec`, which nodes of one release share.
 """
 
@@ -18,13 +18,13 @@ from retain.engine.following.codec import REFUSALS, BadMessage, refusal_name
 
 @dataclass(frozen=True, slots=True)
 class NodeHello:
-    """A follower's first word to the leader, answered with `NodeWelcome`.
+    """A follower's first message to the leader, answered with `NodeWelcome`.
 
     Attributes:
-        identity: Of the journal.
-        name: The node.
-        release: Of Retain.
-        digest: Of the codec for commands.
+        identity: The identity of the journal.
+        name: The name of the node.
+        release: The release of Retain.
+        digest: The digest of the codec for commands.
         seq: The last record that it has applied.
 
     """
@@ -41,10 +41,10 @@ class NodeWelcome:
     """The leader's answer.
 
     Attributes:
-        epoch: Of its term.
-        holder: Of its term.
-        sent: The last committed record: the link carries those after it, the shared log those before.
-        release: Of Retain.
+        epoch: The epoch of the leader's term.
+        holder: The holder of this term.
+        sent: The last committed record. Later ones come over the link, earlier ones from the shared log.
+        release: The release of Retain.
         forwards: Whether commands are accepted over this link: both nodes are of one release.
 
     """
@@ -58,7 +58,7 @@ class NodeWelcome:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a follower has done so far. Not answered.
+    """A follower's report of what it has done so far. The leader does not answer it.
 
     Attributes:
         applied: The last record that it has applied.
@@ -138,7 +138,7 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class ForwardResult:
-    """What came of a command: the packed `Decided`, see `retain.engine.following.messages`."""
+    """The outcome of a command: the packed `Decided`, see `retain.engine.following.messages`."""
 
     decided: bytes
 
@@ -181,7 +181,7 @@ class NodeCodec:
         """Return the message, refusal or plain value in these bytes.
 
         Raises:
-            BadMessage: They are no message, or one that this release does not know.
+            BadMessage: They are not a message, or one that this release does not know.
 
         """
         try:

@@ -37,10 +37,10 @@ from retain.journal.shared.leadership import Leadership, take_leadership
 LOG = logging.getLogger("retain.nodes")
 
 LOOK_S: Final = 0.2
-"""Between two looks at who leads, in seconds, while this node neither leads nor follows."""
+"""Seconds between two checks which node leads, while this node neither leads nor follows."""
 RETRIED = (journal.Unsettled, journal.Fenced, journal.NoSpace, OSError, Unavailable, BadMessage)
-"""What passes by itself, or with an upgrade of the other node."""
-_LEASE_ENDED = "its lease ended, because the shared log did not answer; the log of this node has the reason"
+"""Failures that end without an operator's help, or with an upgrade of the other node."""
+_LEASE_ENDED = "its lease ended, because the shared log did not answer; this node's own log has the reason"
 
 Value = TypeVar("Value")
 
@@ -99,7 +99,7 @@ class NodeEngine(Engine):
         return await self._answering().submit(command)
 
     async def read(self, query: Callable[[State, int], Value]) -> Value:
-        """Return `query(state, now)` once all it could see is applied by every node that may answer.
+        """Return `query(state, now)` once every node that may answer has applied what it could see.
 
         Raises:
             NodeNotReady: This node may not answer.
@@ -129,17 +129,17 @@ class NodeEngine(Engine):
         return query(self.state)
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
-        """Erase parts of records physically, at the leader only."""
+        """Erase parts of records from disk, on the leader only."""
         self._check_leads()
         await super().erase(targets, cause)
 
     async def erase_due(self) -> int:
-        """Erase all that is due now, at the leader only."""
+        """Erase everything that is due now, on the leader only."""
         self._check_leads()
         return await super().erase_due()
 
     async def sweep(self) -> int:
-        """End all that is due now, at the leader only."""
+        """Expire everything that is due now, on the leader only."""
         self._check_leads()
         return await super().sweep()
 
@@ -153,7 +153,9 @@ class NodeEngine(Engine):
 
     def _check_leads(self) -> None:
         if not self.decides:
-            raise Unavailable(f"only the leader does this, node {self.leader or 'unknown'}; run it there")
+            raise Unavailable(
+                f"only the leading node, {self.leader or 'unknown'}, does this; run the command there"
+            )
 
     def _answering(self) -> Leader | NodeFollower:
         role = self._role
@@ -175,7 +177,7 @@ class NodeEngine(Engine):
 
     @property
     def blanked(self) -> int:
-        """Return the last record up to which all that was erased is overwritten in this folder."""
+        """Return the record up to which this folder has overwritten all erased bytes."""
         return self._log.blanked
 
     @property
@@ -197,7 +199,7 @@ class NodeEngine(Engine):
             await self._writer.wait_durable(seq)
 
     async def with_shared(self, work: Callable[[Shared], Value]) -> Value:
-        """Return `work(connection)`, in a thread: one such work at a time.
+        """Return `work(connection)`, run in a thread, one call at a time.
 
         Raises:
             Unsettled: The shared log does not answer.
@@ -233,9 +235,9 @@ class NodeEngine(Engine):
         """Receive from the shared log what is missing here, up to the durable record `until`.
 
         Raises:
-            TooFarBehind: It is no longer kept there.
-            Fenced: `term` is over.
-            Corrupt: It does not continue this folder's journal.
+            TooFarBehind: The shared log no longer keeps the records.
+            Fenced: `term` has ended.
+            Corrupt: The records do not continue this folder's journal.
 
         """
         while self.state.seq < until:
@@ -247,7 +249,7 @@ class NodeEngine(Engine):
                 await self.receive(portion)
 
     async def end_old_segment(self) -> None:
-        """Begin a new segment if the last one is old: the shared log drops whole ones only."""
+        """Begin a new segment if the last one is old, because the shared log drops whole segments only."""
         await self._writer.between_batches(self._end_old_segment, self._skip)
 
     def _end_old_segment(self) -> journal.Head:
@@ -263,15 +265,15 @@ class NodeEngine(Engine):
     # --- the small files that all nodes have -------------------------------------------------------------
 
     async def load_files(self) -> None:
-        """Take over the small files as the shared log keeps them."""
+        """Replace the small files by those in the shared log."""
         kept = await self.with_shared(lambda shared: shared.kept())
         await in_thread(self.files.load, kept)
 
     async def keep_files(self) -> None:
-        """Have the shared log keep this folder's small files; the other nodes are not told.
+        """Store this folder's small files in the shared log, without telling the other nodes.
 
         Raises:
-            NodeNotReady: Whether they are kept is unknown.
+            NodeNotReady: Whether they are stored is unknown.
 
         """
         role = self._answering()
@@ -287,7 +289,7 @@ class NodeEngine(Engine):
         """Give this folder's small files to all nodes; return when every node that may answer has them.
 
         Raises:
-            NodeNotReady: The leader is not reached; the change is not in effect at the other nodes.
+            NodeNotReady: The leader cannot be reached; the change is not in effect at the other nodes.
 
         """
         role = self._answering()
@@ -362,7 +364,7 @@ class NodeEngine(Engine):
                     await self._lead(head)
                 else:
                     await self._follow(head)
-            except Exception as error:  # each kind of failure decides how this node goes on
+            except Exception as error:  # each kind of failure decides what this node does next
                 causes = leaves(error)
                 final = [one for one in causes if not isinstance(one, RETRIED)]
                 if self.decides:
@@ -373,13 +375,13 @@ class NodeEngine(Engine):
             await trio.sleep(LOOK_S)
 
     def _excuse(self, errors: Sequence[BaseException]) -> None:
-        """Log why this node waits, each cause once; readiness, which anybody may ask, names no address."""
+        """Log why this node waits, each cause once. Readiness is public, so it names no address."""
         cause = in_words(errors)
         if cause != self._cause:
             LOG.warning("this node waits", extra={"facts": {"why": cause}})
         self._cause = cause
         if any(isinstance(one, journal.Unsettled) for one in errors):
-            self.why = "the shared log does not answer; the log of this node has the reason"
+            self.why = "the shared log does not answer; this node's own log has the reason"
 
     async def _follow(self, head: SharedHead) -> None:
         self.why = f"the leader, node {head.leader}, does not answer"

@@ -36,9 +36,9 @@ async def open_node(
 
     Raises:
         journal.Locked, journal.Corrupt, StorageFailed: As `engine.engine.open_engine`.
-        journal.BadTarget: The shared log is not this folder's.
+        journal.BadTarget: The shared log does not belong to this folder.
         journal.Unsettled: The shared log does not answer.
-        SteppedDown: In the block's place: this process must end and be started again.
+        SteppedDown: Raised where the block ends: this process must end and be started again.
 
     """
     disk = journal.RealDisk(Path(where)) if isinstance(where, str | Path) else where

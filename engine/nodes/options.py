@@ -20,15 +20,15 @@ class NodeOptions:
     """One node of a cluster.
 
     Attributes:
-        name: Of the node; no other one has it.
-        url: Where the other nodes reach it.
-        release: Of Retain.
+        name: The name of the node; no other node has it.
+        url: The address at which the other nodes reach it.
+        release: The release of Retain.
         lease_seconds: How long the leader holds the shared log without renewing it. A leader that dies is
             replaced after that.
         grant_seconds: How long a follower may answer without hearing from the leader. A follower that dies
             delays changes for so long.
-        copies: In so many nodes' folders a segment must be durable before the shared log drops it.
-        keep_hours: For how long the shared log keeps frames at least.
+        copies: The number of folders in which a segment must be durable before the shared log drops it.
+        keep_hours: How long the shared log keeps frames, at least.
 
     """
 
@@ -51,7 +51,7 @@ class Transport(Protocol):
         """Return a connection to the node at `url`.
 
         Raises:
-            OSError: It is not reached, or does not belong to this cluster.
+            OSError: The node cannot be reached, or does not belong to this cluster.
 
         """
 
@@ -61,7 +61,7 @@ class Cluster:
     """What a node needs beside its folder.
 
     Attributes:
-        node: Options.
+        node: The options of the node.
         connect: Returns a connection to the shared log.
         transport: Connections to other nodes.
         files: The small files that all nodes have.

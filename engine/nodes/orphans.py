@@ -1,4 +1,4 @@
-"""Payloads in the store that no record names: a node put them there, and ended before it recorded them."""
+"""Removes payloads from the store that no record names, because a node ended before it recorded them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from retain.engine.writing.threads import in_thread
 LOG = logging.getLogger("retain.nodes")
 
 LOOK_S: Final = 6 * 3600.0
-"""Between two looks, in seconds."""
+"""Seconds between two searches."""
 ORPHAN_S: Final = 24 * 3600.0
-"""For so many seconds a payload must have been an orphan before it is removed; an upload takes minutes."""
+"""Seconds that a payload must have been an orphan before it is removed; an upload takes minutes."""
 
 
 class StoreOrphans:
@@ -41,27 +41,27 @@ class StoreOrphans:
         self._since: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Search at intervals, until cancelled."""
         while True:
             try:
                 await self.look()
             except OSError as error:
                 LOG.warning(
-                    "payloads without a record were not looked for", extra={"facts": {"why": str(error)}}
+                    "the search for payloads without a record failed", extra={"facts": {"why": str(error)}}
                 )
             await trio.sleep(LOOK_S)
 
     async def look(self) -> list[str]:
-        """Note orphans, and remove and return those that have been some for long enough.
+        """Search once; remove and return the payloads that have been orphans for long enough.
 
-        No clock of another machine counts: how long is what this process saw itself.
+        Only this process's own clock counts.
         """
         there = await in_thread(lambda: list(self._names()))
         named, now = self._named(), trio.current_time()
         self._since = {name: self._since.get(name, now) for name in there if name not in named}
         removed = []
         for name, since in list(self._since.items()):
-            # A process that was paused meanwhile may have old state; its lease has ended then.
+            # If the process was paused meanwhile, its state may be old; but then its lease has ended.
             if now - since < ORPHAN_S or name in self._named() or not self._leads():
                 continue
             await in_thread(self._remove, name)

@@ -1,7 +1,7 @@
 """A data folder whose payload files are objects in a store that several machines reach.
 
-Staged payloads are local files. A sealed one is put into the store under its name, and is there only when it
-is complete. All other files of the data folder are local.
+Staged payloads are local files. Sealing one puts it into the store under its name, where it appears only as a
+whole. All other files of the data folder are local.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ TIMEOUT: Final = "30s"
 """Longest time for one request to the store; a large payload is sent in several."""
 RETRIES: Final = 3
 RETRY_S: Final = 20
-"""A request that fails is repeated so often, within so many seconds: a client waits for it."""
+"""A failed request is repeated at most `RETRIES` times within so many seconds, because a client waits."""
 
 
 class Objects(Protocol):
     """A store of objects. Names contain "/". A failing call raises `OSError`. From any thread."""
 
     def put(self, name: str, source: Path | bytes) -> None:
-        """Store an object, of a file's bytes or of these; return when it is durable. It replaces another."""
+        """Store a file's bytes, or these bytes, durably, under this name. An earlier object is replaced."""
 
     def size(self, name: str) -> int:
         """Return an object's length. Raises `FileNotFoundError`."""
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """Return a part of an object, all of which is there. Raises `FileNotFoundError`."""
+        """Return `length` bytes of an object, which must have them. Raises `FileNotFoundError`."""
 
     def remove(self, name: str) -> None:
-        """Remove an object. Raises `FileNotFoundError`, where the store tells."""
+        """Remove an object. Raises `FileNotFoundError` if the store reports that there is none."""
 
     def names(self, folder: str = "") -> list[str]:
         """Return the objects and folders in `folder`, without the folder's own name."""
@@ -55,10 +55,10 @@ class Objects(Protocol):
 
 
 class StoredObjects:
-    """Objects in S3, Azure Blob Storage or a folder, by the library obstore.
+    """Objects in S3, Azure Blob Storage or a folder, through the library obstore.
 
     Args:
-        store: A store of obstore's.
+        store: An object store of obstore.
 
     """
 
@@ -72,7 +72,7 @@ class StoredObjects:
 
         Raises:
             ImportError: obstore is not installed.
-            ValueError: It is the URL of no store, or lacks what the store needs.
+            ValueError: No store has such a URL, or a parameter of the store is missing.
 
         """
         stores = import_module("obstore.store")
@@ -152,7 +152,7 @@ class ObjectFile(File):
         raise self._unchangeable()
 
     def sync(self) -> None:
-        return  # it is durable since it was put
+        return  # put made it durable
 
     def truncate(self, size: int) -> None:
         raise self._unchangeable()
@@ -172,7 +172,7 @@ class ObjectFile(File):
         return
 
     def _unchangeable(self) -> OSError:
-        return OSError(errno.EROFS, "an object is not changed", self._name)
+        return OSError(errno.EROFS, "an object in the store cannot be changed", self._name)
 
 
 class ObjectDisk(RealDisk):
@@ -228,14 +228,14 @@ class ObjectDisk(RealDisk):
         return [key.rpartition("/")[2] for key in self.objects.all() if _is_object(f"{_FOLDER}/{key}")]
 
     def remove_payload(self, name: str) -> None:
-        """Remove a payload that no record names. One that is gone already counts as removed."""
+        """Remove a payload that no record names; do nothing if there is none."""
         with suppress(FileNotFoundError):
             self.objects.remove(f"{name[:2]}/{name[2:4]}/{name}")
 
     def take_in(self) -> int:
         """Put the payloads of the local folder into the store, and remove them here; return how many.
 
-        For a folder that stood alone before.
+        For the folder of a single server that becomes a node.
         """
         folder, moved = RealDisk(self.path), 0
         for name in _sealed(folder):
@@ -245,10 +245,10 @@ class ObjectDisk(RealDisk):
         return moved
 
     def drop_copies(self) -> int:
-        """Remove payloads of the local folder that the store has, too; return how many others there are.
+        """Remove local payloads that the store also has; return how many others there are.
 
-        For the start, before anything is staged: a restored backup of another node has such payloads, and
-        what was being staged when the last process ended is removed as well.
+        Called at the start, before anything is staged, so the remains of staging are removed too. A restored
+        backup of another node has such payloads.
         """
         folder, others = RealDisk(self.path), 0
         if folder.exists(_STAGING):
@@ -269,7 +269,7 @@ class ObjectDisk(RealDisk):
 
 
 def _is_http_allowed(url: str) -> bool:
-    """Return what the environment says: obstore looks there only if it is passed no option of the client."""
+    """Return whether the environment allows HTTP: obstore reads it only if no client option is passed."""
     scheme = url.partition("://")[0]
     prefix = {"s3": "AWS", "s3a": "AWS", "gs": "GOOGLE"}.get(scheme, "AZURE")
     return os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")

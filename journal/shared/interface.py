@@ -1,11 +1,11 @@
 """The interface of a shared log, whatever stores it.
 
-Every call may end in `Unsettled`: nobody answered. After a call that only reads, nothing has happened. After
-one that changes something, whether it happened is unknown until `settle` has said so, or until the call was
-repeated: all but `append` may be repeated freely.
+Every call may raise `Unsettled`: the log did not answer. A call that only reads can be repeated. After a call
+that changes something, the outcome is unknown until `settle` returns, or until the call is repeated; every
+call except `append` may be repeated freely.
 
-A *term* is one process's hold of the log. Its epoch grows with every leader and with every settled doubt, so
-what was sent under an older epoch can never take effect later.
+A *term* is the time in which one process leads. Its epoch is the fencing token: it grows with every leader
+and with every call of `settle`, so a change sent under an older epoch can never take effect later.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import NamedTuple, Protocol
 from retain.journal.log import Committed
 
 FETCH_BYTES = 8 << 20
-"""How many bytes of frames `after` returns at once, about; at least one frame."""
+"""Bytes of frames that `after` returns at once, approximately; at least one frame."""
 
 
 class Term(NamedTuple):
-    """One process's hold of the log.
+    """The time in which one process leads.
 
     Attributes:
-        epoch: Counts leaders and settled doubts; never the same twice.
+        epoch: The fencing token: a number that grows with every leader and every call of `settle`.
         holder: 16 random bytes that each process draws when it starts.
 
     """
@@ -36,18 +36,18 @@ class SharedHead(NamedTuple):
     """Where the shared log ends, and who leads.
 
     Attributes:
-        identity: Of the journal.
+        identity: The identity of the journal.
         seq: The last committed record.
         root: The Merkle root over all records up to it.
-        segment: The segment that the last frame is in, or the one that the first frame goes to. A frame
-            never goes to one before it.
-        batch: 16 bytes that the last append was given; zeros before the first.
+        segment: The segment of the last frame, or the one for the first frame. Later frames are never in
+            an earlier segment.
+        batch: The 16 bytes passed to the last append; zeros before the first.
         term: The last term.
-        leader: The node that holds it; empty while nobody has led.
-        url: Where this node is reached by the others.
-        remaining: How much of the leader's lease is left, in seconds, by the clock of the log's server.
-            Zero or less: nobody leads.
-        dropped: The last record that is no longer kept here; 0 while everything is.
+        leader: The node that leads in it; empty before the first term.
+        url: The address at which the other nodes reach the leader.
+        remaining: The rest of the leader's lease, in seconds, by the clock of the log's server. Zero or
+            less: no node leads.
+        dropped: The last record that is no longer kept here; 0 if all are.
 
     """
 
@@ -68,10 +68,10 @@ class NodeReport(NamedTuple):
 
     Attributes:
         name: The node.
-        url: Where it is reached by the others.
-        release: Of Retain.
+        url: The address at which the other nodes reach it.
+        release: The release of Retain.
         durable: The last record that is durable in its folder.
-        blanked: The last record up to which all that was erased is overwritten in its folder.
+        blanked: The record up to which its folder has overwritten all erased bytes.
         age: Seconds since the report, by the clock of the log's server. Nodes do not set it.
 
     """
@@ -85,10 +85,10 @@ class NodeReport(NamedTuple):
 
 
 class Shared(Protocol):
-    """A connection to the shared log. Used by one thread at a time; make one for each."""
+    """A connection to the shared log, for one thread at a time."""
 
     def create(self, identity: bytes, seq: int, root: bytes, segment: int) -> None:
-        """Begin the log of a journal that ends at record `seq`, in `segment`. Again with the same: nothing.
+        """Begin the log of a journal that ends at record `seq`, in `segment`. A repetition changes nothing.
 
         Raises:
             BadTarget: There is a log already, of another journal or with another end.
@@ -96,7 +96,7 @@ class Shared(Protocol):
         """
 
     def head(self) -> SharedHead:
-        """Return where the log ends. The end may not be replicated yet: nobody may act on it as durable.
+        """Return where the log ends. The end may not be replicated yet, so do not treat it as durable.
 
         Raises:
             BadTarget: No log was begun here.
@@ -106,8 +106,8 @@ class Shared(Protocol):
     def take(self, name: str, url: str, holder: bytes, lease: float) -> SharedHead | None:
         """Begin a new term for `lease` seconds, if no other node has a lease; return the end, durable.
 
-        The node `name` may take over from itself: it was restarted. It must then wait until all that its
-        former life granted has ended.
+        The node `name` may take over from itself, after a restart. It must then wait until the grants that
+        it gave before the restart have ended.
 
         Returns:
             None if another node leads.
@@ -123,22 +123,22 @@ class Shared(Protocol):
 
         Args:
             frame: The frame.
-            term: The appender's.
+            term: The term of the caller.
             expected: The last record before the frame.
             root: The Merkle root after it.
-            batch: 16 random bytes, to recognise the frame by in `settle`.
-            lease: In seconds, from now.
+            batch: 16 random bytes, by which `settle` recognises the frame.
+            lease: The length of the renewed lease, in seconds from now.
 
         Raises:
             Fenced: The log has another term or another end. Nothing was appended.
-            Unsettled: Whether the frame is in is unknown.
+            Unsettled: Whether the frame was appended is unknown.
 
         """
 
     def settle(self, holder: bytes, lease: float) -> SharedHead:
         """Begin a new epoch of the holder's own term; return the end, durable.
 
-        Whatever was sent under the older epoch is in when this returns, or never will be.
+        When this returns, every change sent under an older epoch has taken effect, or never will.
 
         Raises:
             Fenced: Another node has taken the log.
@@ -146,7 +146,7 @@ class Shared(Protocol):
         """
 
     def renew(self, term: Term, lease: float) -> None:
-        """Hold the log for another `lease` seconds from now; 0 gives it back.
+        """Renew the lease for `lease` seconds from now; 0 returns it.
 
         Raises:
             Fenced: The log has another term.
@@ -158,16 +158,15 @@ class Shared(Protocol):
 
         Args:
             seq: The end of a frame.
-            until: A record that the holder of `term` has called durable. Rows after it may still be taken
-                back.
-            term: The term under which it did. A server that does not know it is not the one to read from:
-                it may hold frames that were never durable.
-            most: Bytes of frames; one is returned even if it is larger.
+            until: A record that the leader of `term` has reported as durable. Later ones may still be lost
+                in a failover.
+            term: This term. A server that does not have it may hold frames that were never durable.
+            most: Bytes of frames; one frame is returned even if it is larger.
 
         Raises:
             TooFarBehind: The frame after `seq` is no longer kept.
-            Fenced: The log has another term: ask again what is durable.
-            Unsettled: Also where the server lacks record `until`: another one carries the log by now.
+            Fenced: The log has another term; ask its leader what is durable.
+            Unsettled: Also if the server lacks record `until`, because another server has replaced it.
 
         """
 
@@ -181,7 +180,7 @@ class Shared(Protocol):
         """Remove a node that will not come back. False if there was none of that name."""
 
     def keep(self, files: Mapping[str, bytes | None], term: Term) -> None:
-        """Store small files that all nodes need, sealed by the caller; None removes one.
+        """Store small files that all nodes need, encrypted by the caller; None removes one.
 
         Raises:
             Fenced: The log has another term.
@@ -189,15 +188,15 @@ class Shared(Protocol):
         """
 
     def kept(self) -> dict[str, bytes]:
-        """Return these files, as they are durably: never those of a server that has been replaced."""
+        """Return these files in their durable state, never from a server that has been replaced."""
 
     def drop(self, term: Term, copies: int, age: float) -> list[int]:
         """Remove the frames of all segments that are ended, old and durable elsewhere; return their numbers.
 
         Args:
-            term: The leader's.
-            copies: At least so many nodes must have reported the segment's last record durable.
-            age: The last frame must have been appended at least so many seconds ago.
+            term: The term of the leader.
+            copies: How many nodes must have reported the segment's last record as durable.
+            age: How many seconds ago the last frame must have been appended, at least.
 
         Raises:
             Fenced: The log has another term.

@@ -1,6 +1,7 @@
-"""One node's hold of the shared log: commits frames, settles lost answers, and knows how long it leads.
+"""One node's leadership of the shared log: commits frames, settles lost answers, and tracks the lease.
 
-The lease guards reads: who no longer holds one must not answer. Writes are guarded by the term.
+The lease protects reads: a node without one must not answer. The epoch of the term, a fencing token, protects
+writes.
 """
 
 from __future__ import annotations
@@ -14,29 +15,29 @@ from retain.journal.log import Committed
 from retain.journal.shared.interface import Shared, SharedHead, Term
 
 PATIENCE_S: Final = 60.0
-"""How long an answer is waited for. A primary that fails is replaced in less."""
+"""Longest time to wait for an answer. The standby of a failed primary takes over in less."""
 PAUSE_S: Final = 0.05
-"""Between two attempts."""
+"""Seconds between two attempts."""
 MARGIN: Final = 0.2
-"""The part of a lease that the leader does not count on: clocks do not run alike."""
+"""The part of a lease that the leader does not use, because clocks run at different rates."""
 _SECOND: Final = 1_000_000_000
 
 
 class Leadership:
-    """A term of this process. From any thread, one call at a time.
+    """A term of this process. Any thread may call it; the calls run one at a time.
 
     Args:
-        shared: A connection of its own.
-        head: What `Shared.take` returned.
-        taken: The monotonic clock before it was called, nanoseconds.
-        lease: Seconds.
-        clock: The monotonic clock, nanoseconds. It must not stand still while the machine is suspended.
-        pause: Wait so many seconds.
-        entropy: Random bytes.
-        patience: Seconds until an unknown outcome is given up.
+        shared: A connection for this object alone.
+        head: The result of `Shared.take`.
+        taken: The monotonic clock before that call, nanoseconds.
+        lease: The length of the lease, seconds.
+        clock: Returns the monotonic clock, nanoseconds. It must advance while the machine is suspended.
+        pause: Waits a number of seconds.
+        entropy: Returns random bytes.
+        patience: Seconds after which a commit with an unknown outcome is given up.
 
     Attributes:
-        head: Where the log ended when it was taken: to be read and applied before the first append.
+        head: The end of the log when the term began. Read and apply all up to it before the first append.
 
     """
 
@@ -66,22 +67,22 @@ class Leadership:
 
     @property
     def term(self) -> Term:
-        """Return the term. Its epoch grows when a lost answer was settled."""
+        """Return the term. Its epoch grows when a lost answer is settled."""
         return self._term
 
     @property
     def until(self) -> int:
-        """Return up to when this node leads for certain, on its monotonic clock, nanoseconds."""
+        """Return until when this node certainly leads, on its monotonic clock, nanoseconds."""
         return self._until
 
     def commit(self, frame: Committed, expected: int, root: bytes) -> None:
         """Commit a frame after record `expected`; the log's root is then `root`.
 
-        Where the answer is lost, ask until it is known whether the frame is in, and send it again if not.
+        If the answer is lost, find out whether the frame was committed, and send it again if not.
 
         Raises:
             Fenced: Another node leads. The frame was not committed.
-            Unsettled: There was no answer for too long: whether the frame was committed is unknown.
+            Unsettled: There was no answer for `patience` seconds: whether the frame was committed is unknown.
 
         """
         with self._turn:
@@ -93,7 +94,7 @@ class Leadership:
                 self._settle(frame, expected, root, batch, began + int(self._patience * _SECOND))
 
     def renew(self) -> None:
-        """Lead for another lease. Waits for a commit that is under way, which renews by itself.
+        """Renew the lease. Waits for a commit in progress, which renews it as well.
 
         Raises:
             Fenced: Another node leads.
@@ -106,10 +107,11 @@ class Leadership:
             self._hold(began)
 
     def release(self) -> None:
-        """Give the lease back: another node may take over at once.
+        """Return the lease, so that another node may take over at once.
 
         Raises:
-            Fenced, Unsettled: As `renew`; there is nothing to give back then, or it ends by itself.
+            Fenced: Another node leads; there is no lease to return.
+            Unsettled: There was no answer; the lease ends by itself.
 
         """
         with self._turn:
@@ -146,7 +148,7 @@ class Leadership:
                 return
 
     def _hold(self, began: int) -> None:
-        """Count from before the statement was sent: the server's lease cannot end earlier."""
+        """Count the lease from before the statement was sent, so that it ends here first."""
         self._until = began + int(self._lease * (1 - MARGIN) * _SECOND)
 
 
@@ -165,7 +167,7 @@ def take_leadership(
     """Take the shared log if no node leads; see `Shared.take` and `Leadership`.
 
     Raises:
-        Unsettled: There was no answer. Call it again with the same `holder`.
+        Unsettled: There was no answer. Call this again with the same `holder`.
 
     """
     taken = clock()

@@ -40,9 +40,9 @@ class MemoryServer:
         entered: Called as each call arrives: a test may let time pass there, or another node act.
 
     Attributes:
-        down: Nobody is answered.
-        replicates: Changes become durable. While False they are visible, and whoever makes them is not told
-            that they are durable; `fail_over` takes them back.
+        down: The server answers no call.
+        replicates: Changes become durable. While False they are visible, but their callers get no
+            confirmation, and `fail_over` undoes them.
         calls: The calls that arrived, by name.
         connections: The open ones.
 
@@ -67,7 +67,7 @@ class MemoryServer:
         self._lost += happened
 
     def hold(self, changes: int = 1) -> None:
-        """Keep the next changes under way, and tell nobody; `deliver` lets them arrive."""
+        """Keep the next changes under way, without an answer; `deliver` lets them arrive."""
         self._holding += changes
 
     def deliver(self) -> None:
@@ -194,7 +194,7 @@ class MemoryShared:
         return self._server.change("settle", make)
 
     def renew(self, term: Term, lease: float) -> None:
-        """Hold the log for another lease."""
+        """Renew the lease."""
 
         def make(rows: _Rows, now: int) -> tuple[_Rows, None]:
             _held(rows, now, term)
@@ -224,7 +224,7 @@ class MemoryShared:
         return self._server.look("after", read)
 
     def report(self, report: NodeReport) -> None:
-        """Note what a node says of itself."""
+        """Store a node's report."""
 
         def make(rows: _Rows, now: int) -> tuple[_Rows, None]:
             return replace(rows, nodes={**rows.nodes, report.name: (report, now)}), None
@@ -232,7 +232,7 @@ class MemoryShared:
         self._server.change("report", make)
 
     def nodes(self) -> list[NodeReport]:
-        """Return what each node last said of itself."""
+        """Return each node's last report."""
 
         def read(rows: _Rows, now: int) -> list[NodeReport]:
             return [one._replace(age=(now - said) / _SECOND) for _, (one, said) in sorted(rows.nodes.items())]

@@ -30,7 +30,7 @@ def command() -> None:
 @data_options
 @json_option
 def init_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Begin a cluster on this data folder, in the database of cluster.log. Once, on one machine.
+    """Begin a cluster on this data folder, in the database of cluster.log. Run it once, on one machine.
 
     The folder's journal and keys become those of all nodes; an empty folder gets new ones. The other machines
     start with an empty folder, or with a restored backup of this one. The server must not run.
@@ -55,7 +55,7 @@ def init_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @data_options
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """List all nodes: who leads, how far each one is, and when it last reported to the database.
+    """List all nodes: which one leads, the last record of each, and when it last reported to the database.
 
     Exit code: 0; 1 if no node leads.
     """
@@ -114,7 +114,7 @@ def forget_command(name: str, config_path: Path | None, data: str | None) -> Non
 @data_options
 @json_option
 def status_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Show this machine's node: its role, since when, and how far it is. Its server must run.
+    """Show this machine's node: its role, since when it has it, and its last record. Its server must run.
 
     Exit code: 0 it answers requests; 1 it does not.
     """

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that waits only so long, and notices what the server warns of."""
+"""A connection to PostgreSQL with a bound on each wait, which notices the server's warnings."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Value = TypeVar("Value")
 
 LOG: Final = logging.getLogger("retain.nodes")
 ANSWER_S: Final = 10.0
-"""How long one answer is waited for. A lost one is settled, so that a slow one costs a question more."""
+"""Longest time to wait for one answer. A later one counts as lost, and `settle` finds out the outcome."""
 _INTERVAL_S: Final = 0.1
-"""How often psycopg looks whether the process was interrupted."""
+"""Seconds between two checks by psycopg whether the process was interrupted."""
 
 _DEFAULTS: Final = {
     "application_name": "retain",
@@ -29,7 +29,7 @@ _DEFAULTS: Final = {
     "keepalives_count": "3",
     "tcp_user_timeout": "5000",
 }
-"""Of libpq, where the URL does not say otherwise: a dead server is noticed within seconds."""
+"""Parameters of libpq, unless the URL sets them. They detect a dead server within seconds."""
 
 _SETTINGS: Final = {
     "synchronous_commit": "on",
@@ -47,17 +47,18 @@ _SETTINGS: Final = {
     "enable_material": "off",
     "jit": "off",
 }
-"""Of the session, whatever the role, the database and the server say. A commit is waited for by the server,
-and a warning that it was not is not hidden; a session whose client has given up ends, or they would pile up
-behind a lock; frames are read in the order of their index: what sorts or
-collects them would write them to temporary files."""
+"""Settings of each session, which override those of the role, the database and the server.
+
+A commit waits for the standby, and its warnings arrive. The session of a client that has disconnected ends;
+otherwise sessions would collect behind a lock. Frames are read in the order of their index, because a sort
+would write them to temporary files."""
 
 
 class PatientConnection(psycopg.Connection[TupleRow]):
-    """A connection whose every answer is waited for `patience` seconds at most.
+    """A connection that waits at most `patience` seconds for each answer.
 
     Attributes:
-        patience: Seconds.
+        patience: The longest wait, in seconds.
         warning: The last warning of the server; None if there was none since it was set to None.
 
     """
@@ -66,7 +67,7 @@ class PatientConnection(psycopg.Connection[TupleRow]):
     warning: str | None = None
 
     def wait(self, gen: PQGen[Value], interval: float = _INTERVAL_S, timeout: float | None = None) -> Value:
-        """Wait for an answer; close the connection when there is none in time."""
+        """Wait for an answer; close the connection if it does not arrive in time."""
         try:
             return super().wait(gen, interval, self.patience if timeout is None else timeout)
         except psycopg.OperationalError:
@@ -87,7 +88,7 @@ def complete(url: str) -> str:
     """Return libpq's connection string for a URL, with what it leaves out.
 
     Raises:
-        BadTarget: It is no connection string.
+        BadTarget: It is not a connection string.
 
     """
     try:
@@ -108,7 +109,7 @@ def connect(address: str, patience: float) -> PatientConnection:
     """Return a connection to the first server that may be written to.
 
     Raises:
-        psycopg.Error: None is reached.
+        psycopg.Error: No such server can be reached.
 
     """
     connection = PatientConnection.connect(address, autocommit=True, prepare_threshold=0)

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server must be like to carry the shared log."""
+"""Checks whether a PostgreSQL server has the settings that a shared log needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VERSION: Final = 150000
 
 
 class Server(NamedTuple):
-    """What a server says of itself and of the role that asks."""
+    """What a server reports about itself and about the role of the session."""
 
     fsync: str
     full_page_writes: str
@@ -61,10 +61,10 @@ _ASK: Final = """
 
 
 def ask(connection: psycopg.Connection[TupleRow]) -> Server:
-    """Return what the server says of itself.
+    """Return what the server reports about itself.
 
     Raises:
-        BadTarget: It is too old to be asked.
+        BadTarget: It is too old.
         psycopg.Error: There was no answer.
 
     """
@@ -92,7 +92,7 @@ def refuse(server: Server) -> None:
     """Refuse a server that could lose what it has called committed, or that writes contents to its log.
 
     Raises:
-        BadTarget: With what to change.
+        BadTarget: The message says what to change.
 
     """
     for name, value in (("fsync", server.fsync), ("full_page_writes", server.full_page_writes)):
@@ -134,7 +134,7 @@ def _logs_statements(server: Server) -> bool:
 
 
 def warn(server: Server) -> list[str]:
-    """Return what an operator should know of this server, in sentences."""
+    """Return warnings about this server for the operator, one sentence each."""
     found = []
     if not server.standbys:
         found.append(

@@ -24,9 +24,9 @@ from retain.journal.shared.postgres.connection import (
 
 _NOTHING = bytes(16)
 _CREATING = 0x52455441494E
-"""Of the advisory lock under which the tables are made: the bytes of RETAIN."""
+"""Number of the advisory lock for the creation of the tables: the bytes of RETAIN."""
 _ALONE_MS = 500
-"""How long `drop` waits for the frames: whoever reads or appends meanwhile waits behind it."""
+"""Longest wait of `drop` for its lock on the frames. Reads and appends wait behind it meanwhile."""
 _told: set[str] = set()
 
 
@@ -34,14 +34,14 @@ class PostgresShared:
     """A connection to the shared log in PostgreSQL; see `retain.journal.shared.interface.Shared`.
 
     It connects when it is first used, and again after an answer was lost: libpq then looks through the URL's
-    servers for the one that may be written to.
+    servers for the one that accepts writes.
 
     Args:
         url: `postgresql://role@server,other/database`, with libpq's parameters.
-        patience: How long an answer is waited for, in seconds.
+        patience: The longest wait for an answer, in seconds.
 
     Raises:
-        BadTarget: `url` is no URL of a database.
+        BadTarget: `url` is not the URL of a database.
 
     """
 
@@ -53,7 +53,7 @@ class PostgresShared:
         self._wal = False
 
     def create(self, identity: bytes, seq: int, root: bytes, segment: int) -> None:
-        """Begin the log; make its tables."""
+        """Begin the log; create its tables."""
         with self._asking("create") as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (Int8(_CREATING),))
             if connection.execute(tables.HAS_TABLES).fetchone() == (False,):
@@ -109,7 +109,7 @@ class PostgresShared:
         return _head(row)
 
     def renew(self, term: Term, lease: float) -> None:
-        """Hold the log for another lease."""
+        """Renew the lease."""
         with self._asking("renew") as connection:
             if lease > 0:
                 cursor = connection.execute(tables.RENEW, _wide((lease, *term)))
@@ -198,9 +198,9 @@ class PostgresShared:
 
     @contextmanager
     def _asking(self, call: str) -> Iterator[PatientConnection]:
-        """Turn what a call meets into the interface's errors.
+        """Convert the failures of a call into the interface's errors.
 
-        A warning means that the server did not do what it says it did: it waited in vain for a standby, say.
+        A warning counts as a lost answer: PostgreSQL reports with one that a commit has no standby.
         """
         try:
             connection = self._connected()
@@ -229,7 +229,7 @@ class PostgresShared:
             demands.refuse(server)
         except BadTarget as error:
             connection.close()
-            if self._accepted:  # a change may be under way, which another server is to be asked about
+            if self._accepted:  # a change may be under way; another server can tell its outcome
                 raise Unsettled(str(error)) from error
             raise
         except BaseException:
@@ -278,7 +278,7 @@ class PostgresShared:
 
     @staticmethod
     def _add_segment(connection: PatientConnection, segment: int) -> None:
-        """Make a segment's table, if there is none. Nobody who reads or appends waits for it."""
+        """Create a segment's table if there is none, without blocking reads and appends."""
         with connection.transaction():
             connection.execute(tables.ONE_CREATOR)
             if (segment,) in connection.execute(tables.PARTITIONS).fetchall():
@@ -309,7 +309,7 @@ class PostgresShared:
         return found
 
     def _recycle_wal(self) -> None:
-        """Have the server end its WAL file and pass a checkpoint: what was dropped is then in neither."""
+        """Begin a new WAL file and a checkpoint, so that neither contains the dropped frames."""
         if not self._wal or self._connection is None:
             return
         try:

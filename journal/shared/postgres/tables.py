@@ -1,8 +1,8 @@
 """The tables of the shared log, all in the schema `retain`.
 
 Frames are partitioned by segment. PostgreSQL overwrites nothing in place and keeps what was deleted, so
-a segment's frames leave as a whole, by DROP TABLE. Values also reach the planner's statistics: columns with
-contents have none, and no partition is ever analysed.
+a segment's frames are removed as a whole, by DROP TABLE. Values also reach the planner's statistics: columns
+with contents have none, and no partition is ever analysed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, LiteralString
 
 VERSION: Final = 1
-"""Of these tables. A release that changes them counts on, and converts them when the leader starts."""
+"""Version of these tables. A release that changes them increments it; its leader converts them."""
 
 CREATE: Final[tuple[LiteralString, ...]] = (
     """
@@ -77,7 +77,7 @@ COLUMNS: Final = """
     identity, seq, root, segment, batch, epoch, holder, leader, url,
     extract(epoch FROM until - clock_timestamp())::float8, dropped
 """
-"""What makes a `SharedHead`."""
+"""The columns of a `SharedHead`."""
 
 HEAD: Final[LiteralString] = f"SELECT version, {COLUMNS} FROM retain.head"  # noqa: S608 - constant
 
@@ -112,7 +112,7 @@ RENEW: Final = """
     WHERE epoch = %s AND holder = %s
 """
 GIVE_BACK: Final = "UPDATE retain.head SET until = 'epoch' WHERE epoch = %s AND holder = %s"
-"""Nobody has the lease, whatever a clock says."""
+"""End the lease, whatever the clock says."""
 
 APPEND: Final = """
     WITH moved AS (
@@ -127,7 +127,7 @@ APPEND: Final = """
 """One statement: it is sent and answered once, and PostgreSQL does all of it or nothing."""
 
 AFTER_ROWS: Final = 4096
-"""Frames whose lengths are looked at for one answer."""
+"""Most frames whose lengths are read for one answer."""
 
 AFTER: Final = """
     SELECT h.epoch, h.holder, h.seq, h.dropped, f.segment, f.place, f.last, f.frame
@@ -173,7 +173,7 @@ KEEP: Final = """
 """
 KEEP_NO_MORE: Final = "DELETE FROM retain.kept WHERE name = %s"
 DURABLY: Final = "SELECT pg_logical_emit_message(true, 'retain', '')"
-"""A change of nothing: its commit returns only where a commit is durable."""
+"""An update that changes nothing. Its commit returns only if the server can make a commit durable."""
 KEPT: Final = "SELECT name, data FROM retain.kept"
 
 PARTITIONS: Final = """

@@ -158,7 +158,7 @@ async def test_a_leader_without_the_shared_log_answers_nobody_once_its_lease_has
         with pytest.raises(NodeNotReady):
             await listing(a, "x")
         # Anybody may ask for readiness: what the database said is in the log only.
-        assert "the log of this node has the reason" in a.why
+        assert "this node's own log has the reason" in a.why
         site.server.down = False
         await until(lambda: {a.role, b.role} == {"leader", "follower"})
         assert await listing(b, "x") == {"k": "1"}
@@ -191,7 +191,7 @@ async def test_files_with_keys_change_on_every_node_before_the_change_is_answere
 async def test_only_the_leader_erases_on_demand() -> None:
     async with running(begun(), "a", "b") as (a, b):
         assert await a.erase_due() == 0
-        with pytest.raises(EngineError, match="only the leader"):
+        with pytest.raises(EngineError, match="only the leading node"):
             await b.erase_due()
 
 
