@@ -87,7 +87,8 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @command.command(name="forget")
 @click.argument("name")
 @data_options
-def forget_command(name: str, config_path: Path | None, data: str | None) -> None:
+@json_option
+def forget_command(name: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Remove the node NAME, which will not come back, from the list.
 
     Its folder no longer counts as a copy. Erasures do not reach it any more: wipe its disk. A node that does
@@ -107,6 +108,9 @@ def forget_command(name: str, config_path: Path | None, data: str | None) -> Non
                 FAILED,
             )
         forget(config, name)
+    if as_json:
+        print_json({"forgotten": name})
+        return
     click.echo(f"Forgot node {name}. Wipe its data folder: erasures do not reach it any more.")
 
 
