@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import takewhile
 
@@ -172,16 +172,15 @@ def _drop_staged(
     where = (container.account, container.name, name)
     cause = event.cause if isinstance(event, BlocksDropped) else Cause.OVERWRITTEN
     staged = container.staged.of(name)
-    if unused is None:
-        unused = {block.seq: block for block in staged.values()}
+    lost: Iterable[Block] = staged.values() if unused is None else unused.values()
     newer = list(takewhile(lambda block: block.seq >= before, reversed(staged.values())))
     if newer:
+        lost = [block for block in lost if block.seq < before]
         for block in [block for block in staged.values() if block.seq < before]:
             container.staged.remove(name, block.block_id)
-        unused = {seq: block for seq, block in unused.items() if seq < before}
     else:
         container.staged.remove_all(name)
-    blobs.leave_sources(event.resource, BlockSources.of(unused.values()), stamp, cause)
+    blobs.leave_sources(event.resource, BlockSources.of(lost), stamp, cause)
     if newer:
         container.pending[name] = pending._replace(blocks=len(newer))
         return

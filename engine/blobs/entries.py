@@ -102,10 +102,16 @@ class BlockSources(NamedTuple):
         """Return the sources of `blocks`."""
         files: set[str] = set()
         records: dict[int, dict[int, None]] = {}
+        of_size: dict[int, dict[int, None]] = {}  # there may be 100,000 blocks, but of few sizes
         for _, body, seq in blocks:
+            size = body.size
             if isinstance(body, Payload):
                 files.add(body.name)
-            records.setdefault(size_class(stored_bytes(body)), {})[seq] = None
+                size = stored_bytes(body)
+            seqs = of_size.get(size)
+            if seqs is None:
+                seqs = of_size[size] = records.setdefault(size_class(size), {})
+            seqs[seq] = None
         return cls({size: tuple(seqs) for size, seqs in records.items()}, tuple(sorted(files)))
 
     def without(self, kept: BlockSources) -> BlockSources:

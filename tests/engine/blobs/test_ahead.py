@@ -201,8 +201,14 @@ def _delete(desk: AheadDesk, ids: list[bytes]) -> Command[Any]:
     return DeleteBlob(**desk.where(), name="a")
 
 
+def _put_over(desk: AheadDesk, ids: list[bytes]) -> Command[Any]:
+    return desk.putting("a")
+
+
 @pytest.mark.parametrize(
-    ("command", "each"), [(_commit, 8), (_commit_again, 0), (_delete, 0)], ids=["commit", "again", "delete"]
+    ("command", "each"),
+    [(_commit, 8), (_commit_again, 0), (_delete, 0), (_put_over, 40)],
+    ids=["commit", "again", "delete", "put"],
 )
 def test_a_block_of_a_long_list_takes_the_loop_few_instructions(
     monkeypatch: pytest.MonkeyPatch, command: Callable[[AheadDesk, list[bytes]], Command[Any]], each: int
