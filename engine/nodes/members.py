@@ -46,7 +46,8 @@ def members(head: SharedHead, reports: Iterable[NodeReport], later: float = 0.0)
     Args:
         head: Where the shared log ended, and who led.
         reports: Each node's last report, as of then.
-        later: Seconds that have passed since then.
+        later: Seconds that have passed since then. The leader renews its lease all the time, so it counts
+            as the leader until its own report would be that of a node that is away.
 
     """
     return [_member(head, one, later) for one in reports]
@@ -54,7 +55,7 @@ def members(head: SharedHead, reports: Iterable[NodeReport], later: float = 0.0)
 
 def _member(head: SharedHead, one: NodeReport, later: float) -> Member:
     age = one.age + later
-    leads = one.name == head.leader and head.remaining > later
+    leads = one.name == head.leader and head.remaining > 0 and later <= AWAY_S
     return Member(
         name=one.name,
         leads=leads,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
 
-from retain.api.html.filters import moment_of
+from retain.api.html.filters import NBSP, counted, moment_of
 from retain.engine.audit.changes import ValueChange
 from retain.engine.audit.erasures import ErasedPart
 from retain.engine.audit.log import AuditEntry
@@ -89,8 +89,8 @@ def _more(entry: AuditEntry) -> str:
     if entry.event == "hold-set":
         return f"“{details.get('reason', '')}”"
     if entry.interface == "settings" and "revision" in details:
-        return f"revision {details['revision']}"
+        return f"revision{NBSP}{details['revision']}"
     if entry.verb == "erase" and "erases" in details:
         records = sum(one["last"] - one["first"] + 1 for one in details["erases"])
-        return f"parts of {records:,} {'record' if records == 1 else 'records'}"
+        return f"parts of {counted(records, 'record')}"
     return ""

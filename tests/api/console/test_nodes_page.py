@@ -150,6 +150,20 @@ async def test_without_any_answer_the_page_is_empty_and_says_so() -> None:
         assert "a, answers no requests" in text_of(answer)
 
 
+async def test_who_leads_is_judged_as_of_the_look_however_short_the_lease_is() -> None:
+    site = begun()
+    async with served(site) as server:
+        await until(lambda: node(server).reports.look is not None)
+        look = node(server).reports.look
+        assert look is not None
+        for remaining, age, leader in ((1.0, 3, "a"), (0.0, 0, ""), (-1.0, 0, "")):
+            head = look.head._replace(leader="a", remaining=remaining)
+            at = node(server).elapsed() - age * SECOND
+            node(server).reports.look = look._replace(head=head, elapsed=at)
+            found = await NodeActions(node(server)).list_nodes(actor="x")
+            assert (found["leader"], found["silent"]) == (leader, False)
+
+
 async def test_a_look_that_is_old_counts_as_silence() -> None:
     site = begun()
     async with served(site) as server:
