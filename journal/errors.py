@@ -93,7 +93,7 @@ class Unsettled(JournalError):
 
 
 class TooFarBehind(JournalError):
-    """The shared log keeps frames for hours only; those that follow record `seq` are gone from it."""
+    """The shared log keeps frames for hours only, and no longer has those that follow record `seq`."""
 
 
 class Closed(JournalError):

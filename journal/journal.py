@@ -302,7 +302,7 @@ class Journal:
             self._keep_for_closing()
 
     def _keep_for_closing(self) -> None:
-        """Begin no segment, and keep room, while an erasure is open: the last segment tells of it."""
+        """Begin no segment, and keep room, while an erasure is open: the last segment records it."""
         seqs = self._owed.open
         self._end.kept = frame_room(len(pack_seqs(seqs))) if seqs else 0
 

@@ -264,7 +264,7 @@ class Rights:
 def check_orderer(ordered_by: str | None) -> None:
     """Check the name of the person who ordered an erasure. Raises Invalid."""
     if ordered_by is not None and not (ordered_by.isprintable() and 0 < len(ordered_by) <= MOST_ORDERER):
-        reason = f"who ordered it is 1 to {MOST_ORDERER} printable characters"
+        reason = f"the name of who ordered the erasure must have 1 to {MOST_ORDERER} printable characters"
         raise Invalid(reason, reason="ordered-by")
 
 

@@ -125,7 +125,7 @@ def begin(config: Config) -> dict[str, Any]:
     Raises:
         ConfigError: See `cluster_of`.
         journal.Locked: A server runs on the folder.
-        journal.BadTarget: The database has the shared log of another journal, or one that has gone on.
+        journal.BadTarget: The database has the shared log of another journal, or one with later records.
         journal.Unsettled: The database does not answer.
 
     """
@@ -186,7 +186,7 @@ def read_secret(config: Config) -> bytes:
 
 
 def connecting(config: Config) -> Connect:
-    """Return how the shared log is reached.
+    """Return a function that connects to the shared log.
 
     Raises:
         ConfigError: psycopg is not installed.

@@ -181,7 +181,7 @@ def _unknown(name: str) -> str:
     """Return why a name at the file's top is wrong."""
     homes = [section for section, cls in SECTIONS.items() if name in {key.name for key in keys_of(cls)}]
     if homes:
-        return f"belongs into the section {' or '.join(f'[{home}]' for home in homes)}; put its line there"
+        return f"belongs in the section {' or '.join(f'[{home}]' for home in homes)}; put its line there"
     return f"unknown section; known are {', '.join([*SECTIONS, *TABLES])}"
 
 

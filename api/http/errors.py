@@ -76,7 +76,7 @@ class MethodNotAllowed(RequestError):
     status = 405
 
     def __init__(self, allowed: str) -> None:
-        super().__init__("this address does not take this method")
+        super().__init__("this address does not support this method")
         self.headers = [("Allow", allowed)]
 
 

@@ -154,7 +154,7 @@ def _read_header(data: bytes) -> _Header:
     members = _object(data)
     algorithm, key_id = members.get("alg"), members.get("kid")
     if not isinstance(algorithm, str) or not isinstance(key_id, str | None):
-        raise BadTokenError("alg or kid is no text")
+        raise BadTokenError("alg or kid is not a string")
     if "crit" in members or members.get("b64", True) is not True:
         raise BadTokenError("critical header not understood")
     return _Header(algorithm, key_id)

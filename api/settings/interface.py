@@ -95,7 +95,7 @@ class Settings:
         async def judge() -> None:
             caller = await self._identity.authenticate(request)
             if self._asker(caller) != asker:
-                raise self._identity.challenge("the credentials no longer say the same")
+                raise self._identity.challenge("the credentials no longer give the same name and roles")
 
         return judge
 

@@ -106,9 +106,9 @@ def parse(data: bytes) -> Receipt:
     try:
         value = json.loads(embedded(data.decode()))
     except (ValueError, RecursionError):
-        raise BadReceipt("this is no receipt") from None
+        raise BadReceipt("this is not a receipt") from None
     if not isinstance(value, dict):
-        raise BadReceipt("this is no receipt")
+        raise BadReceipt("this is not a receipt")
     return value
 
 
@@ -230,7 +230,7 @@ def check(value: Mapping[str, Any], key: Verifier) -> Verdict:
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         if isinstance(error, BadReceipt):
             raise
-        raise BadReceipt(f"this is no receipt: {error!r}") from error
+        raise BadReceipt(f"this is not a receipt: {error!r}") from error
     seqs = [one.header.seq for one in records]
     if not seqs or seqs != sorted(set(seqs)):
         raise BadReceipt("it has no records, or they are out of order")

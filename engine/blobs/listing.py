@@ -291,7 +291,7 @@ class _Search:
     """The search by tags in one container, for one page.
 
     Attributes:
-        next: The name to go on from; None when the container is done.
+        next: The name to continue from; None at the end of the container.
         budget: How many more blobs may be looked at.
 
     """

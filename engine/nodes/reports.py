@@ -1,4 +1,4 @@
-"""What nodes tell one another through the shared log: how far each is, and what this node last saw of all."""
+"""The nodes' reports in the shared log: the last record of each, and what this node last read of them."""
 
 from __future__ import annotations
 

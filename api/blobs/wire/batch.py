@@ -118,7 +118,7 @@ def _fields(lines: bytes) -> dict[bytes, bytes]:
             raise _malformed("A header is not well-formed.")
         name = match[1].lower()
         if name in found:
-            raise _malformed("A header is there twice.")
+            raise _malformed("A header occurs twice.")
         found[name] = match[2].rstrip(b" \t")
     return found
 

@@ -1,4 +1,4 @@
-"""`/console/nodes`: the nodes of a cluster, who leads, and how far each is."""
+"""`/console/nodes`: the nodes of a cluster, which one leads, and the last record of each."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def test_what_the_command_line_says_wins(tmp_path: Path) -> None:
 
 
 def test_a_key_outside_its_section_is_told_its_section(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"bind: belongs into the section \[server\]"):
+    with pytest.raises(ConfigError, match=r"bind: belongs in the section \[server\]"):
         load(given(tmp_path, "bind = '127.0.0.1:1'"), {})
     with pytest.raises(ConfigError, match=r"fish: unknown section"):
         load(given(tmp_path, "fish = 1"), {})
