@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-from retain.api.http.message import HeaderFields, Request, Response
+from retain.api.http.message import FixedFields, HeaderFields, Request, Response
 from retain.api.http.send import close_iterator
 from retain.engine.writing.bodies import Download
 
@@ -21,8 +21,8 @@ COMMON: HeaderFields = (
 JSON_TYPE = "application/json;charset=utf-8"
 TEXT_TYPE = "text/plain;charset=utf-8"
 
-_JSON_HEADERS = [("Content-Type", JSON_TYPE), *COMMON]
-_TEXT_HEADERS = [("Content-Type", TEXT_TYPE), *COMMON]
+_JSON = FixedFields([("Content-Type", JSON_TYPE), *COMMON])
+_TEXT = FixedFields([("Content-Type", TEXT_TYPE), *COMMON])
 _BINARY_HEADERS = [
     *COMMON,
     ("Content-Security-Policy", "sandbox; default-src 'none'"),
@@ -39,19 +39,18 @@ encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(
 
 def json_answer(value: object, *, status: int = 200, headers: HeaderFields = ()) -> Response:
     """Return a JSON response; a lone surrogate, which no client can have sent, is escaped."""
-    return Response(
-        status, [*_JSON_HEADERS, *headers], encode_json(value).encode("utf-8", "backslashreplace")
-    )
+    text = encode_json(value).encode("utf-8", "backslashreplace")
+    return Response(status, [*_JSON.fields, *headers], text, fixed=_JSON)
 
 
 def json_stream(chunks: AsyncIterator[bytes]) -> Response:
     """Return a JSON response in pieces."""
-    return Response(200, list(_JSON_HEADERS), chunks)
+    return Response(200, _JSON.fields, chunks)
 
 
 def text_answer(text: bytes) -> Response:
     """Return the bare value, without quotes or newline (docs/wire/areas.md, section 1)."""
-    return Response(200, list(_TEXT_HEADERS), text)
+    return Response(200, _TEXT.fields, text, fixed=_TEXT)
 
 
 class Stream:
@@ -82,7 +81,7 @@ class Stream:
 
 def stored_text(download: Download) -> Response:
     """Return a long text, as `text_answer` does."""
-    return Response(200, list(_TEXT_HEADERS), Stream(download, 0, download.size), length=download.size)
+    return Response(200, _TEXT.fields, Stream(download, 0, download.size), length=download.size)
 
 
 _ONE_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,1000})-([0-9]{0,1000})[ \t]*", re.IGNORECASE)

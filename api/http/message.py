@@ -37,6 +37,7 @@ __all__ = [
     "BodyTooSlow",
     "ClientGone",
     "ErrorMapper",
+    "FixedFields",
     "Handler",
     "HeaderFields",
     "HeadersTooLarge",
@@ -51,6 +52,7 @@ __all__ = [
     "UnexpectedError",
     "decode_segment",
     "plain_error",
+    "render_fields",
     "start_message",
 ]
 
@@ -248,15 +250,48 @@ HeaderFields: TypeAlias = Sequence[tuple[str, str]]
 """Header fields of an answer: names in the case that is sent, in the order in which they are sent."""
 
 
+class FixedFields:
+    """The header fields that all responses of one kind begin with, checked and rendered once.
+
+    Attributes:
+        fields: The fields.
+        lines: The same as lines of HTTP/1.1.
+
+    Raises:
+        ValueError: A field would break out of its line.
+    """
+
+    __slots__ = ("fields", "lines")
+
+    def __init__(self, fields: HeaderFields) -> None:
+        self.fields = list(fields)
+        self.lines = render_fields(_checked(self.fields))
+
+
+def render_fields(fields: HeaderFields) -> str:
+    """Return header fields as lines of HTTP/1.1."""
+    return "".join([f"{name}: {value}\r\n" for name, value in fields])
+
+
+def _checked(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    if _UNSAFE_IN_HEADER.search("".join([value for _, value in fields])):
+        name = next(name for name, value in fields if _UNSAFE_IN_HEADER.search(value))
+        raise ValueError(f"control character in the response header {name}")
+    return fields
+
+
 class Response:
     """A status, headers (order and case are preserved on the wire), and bytes or an async iterator of bytes.
 
     `length` announces a Content-Length for an iterator, or for a HEAD response with no body at hand; bytes
     are counted. An iterator of unknown length is sent chunked. An interface sets its own headers only: Date
     and the framing are the server's. The iterator is closed (`aclose`) whatever happens to the client.
+
+    `fixed` are the fields that `headers` begin with, where these are the same for many responses. It has no
+    effect if `headers` begin with others after all.
     """
 
-    __slots__ = ("body", "headers", "length", "status")
+    __slots__ = ("body", "fixed", "headers", "length", "status")
 
     def __init__(
         self,
@@ -265,8 +300,10 @@ class Response:
         body: bytes | AsyncIterator[bytes] = b"",
         *,
         length: int | None = None,
+        fixed: FixedFields | None = None,
     ) -> None:
         self.status = status
+        self.fixed = fixed
         self.headers = list(headers)
         self.body = body
         self.length = length
@@ -288,17 +325,30 @@ class Response:
 
     def fields(self) -> list[tuple[str, str]]:
         """Return the response's own header fields. Raises ValueError on one that breaks out of its line."""
-        fields = self.headers
-        if _UNSAFE_IN_HEADER.search("".join([value for _, value in fields])):
-            name = next(name for name, value in fields if _UNSAFE_IN_HEADER.search(value))
-            raise ValueError(f"control character in the response header {name}")
+        fields = _checked(self.headers)
+        length = self._announced()
+        return fields if length is None else [*fields, ("Content-Length", str(length))]
+
+    def lines(self) -> tuple[FixedFields | None, str]:
+        """Return the same fields for HTTP/1.1: those that are fixed, and the others as lines.
+
+        Raises ValueError as `fields`.
+        """
+        fixed, own = self.fixed, self.headers
+        if fixed is not None and own[: len(fixed.fields)] == fixed.fields:
+            own = own[len(fixed.fields) :]
+        else:
+            fixed = None
+        rendered = render_fields(_checked(own)) if own else ""
+        length = self._announced()
+        return fixed, rendered if length is None else f"{rendered}Content-Length: {length}\r\n"
+
+    def _announced(self) -> int | None:
         length = self.length
         if length is None and isinstance(self.body, bytes):
             length = len(self.body)
         # RFC 9110 section 8.6: never with a 204; a 304 stays silent unless the length is known.
-        if length is not None and self.status != 204 and not (self.status == 304 and self.length is None):
-            return [*fields, ("Content-Length", str(length))]
-        return fields
+        return None if self.status == 204 or (self.status == 304 and self.length is None) else length
 
 
 def start_message(status: int, fields: HeaderFields) -> Message:

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import trio
 
@@ -54,6 +54,8 @@ from retain.engine.core.time import SECOND
 
 if TYPE_CHECKING:
     from quart import Blueprint
+
+Head = TypeVar("Head")
 
 LOG = logging.getLogger("retain.http")
 REQUESTS = logging.getLogger("retain.requests")
@@ -257,12 +259,13 @@ class App:
         return None
 
     async def answer(
-        self, interface: Mounted, request: Request, share: Share
-    ) -> tuple[Response, list[tuple[str, str]]] | None:
-        """Call `interface`; return the response and its header fields, None if the client disconnected first.
+        self, interface: Mounted, request: Request, share: Share, head: Callable[[Response], Head]
+    ) -> tuple[Response, Head] | None:
+        """Call `interface`; return the response and what `head` makes of it, None if the client is gone.
 
         A short rest of the request's body has been read when this returns. `share` counts the request's
-        memory; the caller closes it when the response is sent.
+        memory; the caller closes it when the response is sent. `head` may raise what the interface then
+        words, as any unexpected error.
         """
         self._look(request)
         if self.config.log.requests:
@@ -277,17 +280,17 @@ class App:
                 await share.begin_answer()
             response = handled = await interface.handle(request)
             share.made(len(response.body) if isinstance(response.body, bytes) else STREAM_BYTES)
-            fields = response.fields()
+            made = head(response)
         except ClientGone:
             return None
         except Exception as error:
             if handled is not None:
                 await close_iterator(handled.body)
             response = self._worded(interface, request, error)
-            fields = response.fields()
+            made = head(response)
         if not request.body.finished:
             await request.body.discard(DISCARD_BYTES)
-        return response, fields
+        return response, made
 
     def _look(self, request: Request) -> None:
         if (now := trio.current_time()) >= self.seen.due:
@@ -306,7 +309,7 @@ class App:
         if proceed := scope.get("state", {}).get(PROCEED):
             request.body.on_first_read(proceed)
         request.body.is_cut_short = scope.get("state", {}).get(CUT_SHORT)
-        answer = await self.answer(interface, request, share)
+        answer = await self.answer(interface, request, share, Response.fields)
         if answer is None:
             return 0
         response, fields = answer

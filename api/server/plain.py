@@ -13,17 +13,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import trio
 
 from retain.api.http.bounds import Bounds, Share
 from retain.api.http.errors import RequestError
-from retain.api.http.message import Message, Mounted, Request, Response, start_message
+from retain.api.http.message import (
+    FixedFields,
+    Message,
+    Mounted,
+    Request,
+    Response,
+    render_fields,
+    start_message,
+)
 from retain.api.http.plain_head import PlainHead, PlainHeads
 from retain.api.http.send import describes_nothing, has_body, send_response, without_description
 from retain.api.server.connections import GuardedStream, Phase
+
+Head = TypeVar("Head")
 
 LOG = logging.getLogger("retain.http")
 
@@ -33,8 +42,6 @@ RECEIVE_MORE_BYTES: Final = 512 * 1024
 PLENTY_BYTES: Final = 16384
 SEPARATE_BYTES: Final = 65536
 """A body from this length on is not copied together with its head."""
-
-_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class Application(Protocol):
@@ -49,9 +56,9 @@ class Application(Protocol):
     bounds: Bounds
 
     async def answer(
-        self, interface: Mounted, request: Request, share: Share
-    ) -> tuple[Response, list[tuple[str, str]]] | None:
-        """Return the response and its header fields; None if the client has disconnected."""
+        self, interface: Mounted, request: Request, share: Share, head: Callable[[Response], Head]
+    ) -> tuple[Response, Head] | None:
+        """Return the response and what `head` makes of it; None if the client has disconnected."""
         ...
 
     def answered(self, name: str, method: str, status: int, seconds: float, request: Request | None) -> None:
@@ -62,8 +69,8 @@ class Application(Protocol):
 class ResponseFields(Protocol):
     """Provides the header fields that every answer has."""
 
-    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """Return the Date header, at most a second old."""
+    def head_start(self, status: int, fixed: FixedFields | None) -> bytes:
+        """Return the status line, the Date header, at most a second old, and the fixed fields."""
         ...
 
 
@@ -147,30 +154,25 @@ class PlainConnection:
             share.close()
 
     async def _respond(self, interface: Mounted, request: Request, share: Share, started: float) -> bool:
-        answer = await self._app.answer(interface, request, share)
+        answer = await self._app.answer(interface, request, share, Response.lines)
         if answer is None:
             self._app.answered(interface.name, request.method, 0, trio.current_time() - started, request)
             return False
-        response, fields = answer
+        response, (fixed, lines) = answer
         unread = not request.body.finished
         body = response.body
         if isinstance(body, bytes) and not unread:
             if not has_body(request.method, response.status):
                 body = b""
                 if describes_nothing(request.method, response.status):
-                    fields = without_description(fields)
-            delivered = await self._write(self._rendered(response.status, fields), body)
+                    fixed, lines = None, render_fields(without_description(response.fields()))
+            head = self._common.head_start(response.status, fixed) + lines.encode("latin-1") + b"\r\n"
+            delivered = await self._write(head, body)
         else:
-            delivered = await self._stream_out(request, response, fields, unread=unread)
+            delivered = await self._stream_out(request, response, response.fields(), unread=unread)
         seconds = trio.current_time() - started
         self._app.answered(interface.name, request.method, response.status, seconds, request)
         return delivered and not unread and not self._app.stopping.is_set()
-
-    def _rendered(self, status: int, fields: list[tuple[str, str]], framing: bytes = b"") -> bytes:
-        lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
-        line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
-        date = b"".join([b"%s: %s\r\n" % pair for pair in self._common.response_headers("h11")])
-        return b"%b%b%b\r\n" % ((line + lines).encode("latin-1"), date, framing)
 
     async def _write(self, head: bytes, body: bytes) -> bool:
         """Write an answer; return whether the peer was still connected."""
@@ -268,9 +270,9 @@ class PlainConnection:
     async def _send(self, message: Message) -> None:
         """Take what `send_response` sends. Never raises because the client has disconnected."""
         if message["type"] == "http.response.start":
-            fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
+            lines = b"".join([b"%b: %b\r\n" % pair for pair in message["headers"]])
             framing = b"Transfer-Encoding: chunked\r\n" if self._chunked else b""
-            self._head = self._rendered(message["status"], fields, framing)
+            self._head = self._common.head_start(message["status"], None) + lines + framing + b"\r\n"
             return
         await trio.lowlevel.checkpoint()  # an answer made in memory would never let others run
         if self._gone:

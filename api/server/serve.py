@@ -13,6 +13,8 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Final
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -22,6 +24,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from retain.api.config.checks import split_bind
 from retain.api.config.load import ServerConfig, unprotected
+from retain.api.http.message import FixedFields
 from retain.api.http.plain_head import PlainHeads
 from retain.api.server.app import App
 from retain.api.server.connections import Connections, GuardedListener, GuardedStream
@@ -42,6 +45,9 @@ RESERVED_FILES = 128
 """Descriptors kept for the journal, its reading tools, logs and standard streams; half of all at most."""
 
 
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
 class WireConfig(HypercornConfig):
     """Hypercorn's configuration with every limit set, and its Date header formatted once a second."""
 
@@ -58,6 +64,7 @@ class WireConfig(HypercornConfig):
         self.ssl_handshake_timeout = server.header_timeout
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_until = -1.0
+        self._starts: dict[tuple[int, FixedFields | None], bytes] = {}
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
         """Return the Date header, at most a second old."""
@@ -65,7 +72,19 @@ class WireConfig(HypercornConfig):
         if now >= self._headers_until:
             self._headers = [(b"Date", value) for _, value in super().response_headers(protocol)]
             self._headers_until = now + 1.0
+            self._starts.clear()
         return self._headers
+
+    def head_start(self, status: int, fixed: FixedFields | None) -> bytes:
+        """Return how all answers of a kind begin in this second: status line, Date, fixed fields."""
+        headers = self.response_headers("h11")
+        start = self._starts.get((status, fixed))
+        if start is None:
+            line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
+            date = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+            start = b"%b%b%b" % (line.encode(), date, (fixed.lines if fixed else "").encode("latin-1"))
+            self._starts[status, fixed] = start
+        return start
 
 
 def capacity(server: ServerConfig) -> int:
