@@ -24,6 +24,11 @@ BEGINS: Final = frozenset({"tenant add", "user add"})
 folder without a journal counts as mistyped.
 """
 
+_SILENT: Final = (
+    ", which does not answer on its control socket; if it is a server that is still starting, run the "
+    "command again when it listens"
+)
+
 
 def run_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
     """Open the data folder in this process and run the action. See `retain.api.cli.run.run_action`."""
@@ -33,7 +38,7 @@ def run_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, A
             "with `retain serve`, or run the command on another node",
             FAILED,
         )
-    with failures_of(config.storage.data, in_use=", which does not answer on its control socket"):
+    with failures_of(config.storage.data, in_use=_SILENT):
         if name not in BEGINS:
             _check_there(config.storage.data)
         with waiting("Opening the data folder"):

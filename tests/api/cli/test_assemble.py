@@ -13,6 +13,7 @@ import trio
 from retain.api.admin.actions import Administration
 from retain.api.cli.assemble import assembled, check_tls, run
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped
+from retain.api.cli.run_here import run_alone
 from retain.api.config.load import BlobsConfig, Config, ConfigError, ServerConfig, StorageConfig
 from retain.api.server import collector
 from retain.engine import open_engine
@@ -62,6 +63,17 @@ def test_a_folder_that_another_took_meanwhile(data: Path) -> None:
         assert refusal(data) == (IN_USE, f"{data} is in use by process {os.getpid()}")
     finally:
         disk.unlock()
+
+
+def test_a_command_beside_a_server_that_starts_says_when_to_run_it_again(data: Path) -> None:
+    disk = RealDisk(data)
+    disk.lock()
+    try:
+        with pytest.raises(Stopped, match=rf"process {os.getpid()}, .* still starting, .* again") as stopped:
+            run_alone(data, Config(storage=StorageConfig(data=str(data))), "tenant list", {"actor": "cli:me"})
+    finally:
+        disk.unlock()
+    assert stopped.value.exit_code == IN_USE
 
 
 def test_a_damaged_journal(data: Path) -> None:
