@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from retain.api.http.message import FixedFields, HeaderFields, Request, Response
+from retain.api.http.message import HeaderFields, Request, Response
 from retain.api.settings.conditions import quoted
 from retain.api.settings.errors import ACCEPT_PATCH, ALLOW, COMMON
 
 JSON_TYPE = ("Content-Type", "application/json")
 VARY = ("Vary", "Authorization")
 
-_VALUE = FixedFields([JSON_TYPE, VARY, *COMMON])
-
 
 def value_answer(text: bytes, tag: str, headers: HeaderFields = ()) -> Response:
     """Return the JSON text of a value with its tag."""
-    return Response(200, [*_VALUE.fields, ("ETag", quoted(tag)), *headers], text, fixed=_VALUE)
+    return Response(200, [JSON_TYPE, ("ETag", quoted(tag)), VARY, *COMMON, *headers], text)
 
 
 def unchanged_answer(tag: str, headers: HeaderFields = ()) -> Response:

@@ -9,7 +9,6 @@ from retain.api.areas.answers import json_answer, text_answer
 from retain.api.config.load import ServerConfig
 from retain.api.http.message import FixedFields, Response, render_fields
 from retain.api.server.serve import WireConfig
-from retain.api.settings.answers import value_answer
 
 FIXED = FixedFields([("Content-Type", "text/plain"), ("Pragma", "no-cache")])
 
@@ -28,7 +27,7 @@ def test_the_lines_are_those_of_the_fields(status: int, own: list[tuple[str, str
 
 
 def test_answers_of_each_kind_use_it() -> None:
-    for response in (json_answer({"id": 1}), text_answer(b"x"), value_answer(b"{}", "1", [("X-A", "b")])):
+    for response in (json_answer({"id": 1}, headers=[("X-A", "b")]), text_answer(b"x")):
         assert response.lines()[0] is not None
         assert whole(response) == render_fields(response.fields())
 
