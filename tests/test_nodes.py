@@ -312,3 +312,41 @@ def test_what_is_erased_at_the_leader_is_gone_from_every_folder(
     for server in nodes:
         assert verification(RealDisk(server.data)).journal.findings == ()
         assert verification(RealDisk(server.data)).journal.erased > 0
+
+
+def test_a_node_is_seeded_from_a_backup_and_the_lost_database_is_begun_anew(
+    site: Site, postgres_server: Postgres
+) -> None:
+    with ExitStack() as stack:
+
+        def started(name: str) -> Server:
+            server = site.start(name)
+            stack.callback(ended, server)
+            eventually(partial(is_ready, server))
+            return server
+
+        first = started("n1")
+        name = create(first, k="0")
+        backup = str(site.root / "backup")
+        done = site.run("n1", "backup", "create", backup)
+        assert done.returncode == 0, done.stderr
+        assert update(first, name, k="1") in (200, 204)
+        erasures = site.root / "erasures"
+        erasures.write_text(site.run("n1", "backup", "erasures").stdout)
+        restore = [sys.executable, "-m", "retain", "backup", "restore", backup, str(site.root / "n2/data")]
+        subprocess.run([*restore, "--erasures", str(erasures)], check=True, cwd=ROOT)
+        second = started("n2")
+        assert show(second, name) == show(first, name)
+        assert update(second, name, k="2") in (200, 204)
+        assert first.stop() == second.stop() == 0
+        assert folder_of(first) == folder_of(second)
+
+        postgres_server.sql("DROP SCHEMA retain CASCADE")
+        done = site.run("n1", "node", "init")
+        assert done.returncode == 0, done.stderr
+        first, second = started("n1"), started("n2")
+        assert show(first, name)["k"] == show(second, name)["k"] == "2"
+        assert update(second, name, k="3") in (200, 204)
+        assert show(first, name)["k"] == "3"
+        assert first.stop() == second.stop() == 0
+        assert folder_of(first) == folder_of(second)

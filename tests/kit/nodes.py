@@ -39,6 +39,7 @@ class Network:
 
     def __init__(self) -> None:
         self.handlers: dict[str, Handle] = {}
+        self.serving: dict[str, trio.Nursery] = {}
         self.cut: set[str] = set()
         self.silent: set[str] = set()
         self.stalled: set[str] = set()
@@ -91,10 +92,10 @@ class Place:
         self._network.handlers[self._name] = handle
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
+                self._network.serving[self._name] = nursery
                 await trio.sleep_forever()
         finally:
-            self._network.handlers.pop(self._name, None)
+            del self._network.handlers[self._name], self._network.serving[self._name]
 
     async def dial(self, url: str) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
@@ -109,9 +110,12 @@ class Place:
         handle = network.handlers[url]
 
         async def serve() -> None:
-            await handle(there)
+            try:
+                await handle(there)
+            finally:
+                await trio.aclose_forcefully(there)
 
-        trio.lowlevel.spawn_system_task(serve)
+        network.serving[url].start_soon(serve)
         return here
 
 
@@ -126,6 +130,7 @@ class Site:
     disks: dict[str, MemoryDisk] = field(default_factory=dict)
     releases: dict[str, str] = field(default_factory=dict)
     keep_hours: float = 6.0
+    clocks: dict[str, ManualClock] = field(default_factory=dict)
 
     def cluster(self, name: str) -> Cluster:
         disk = self.disks.setdefault(name, MemoryDisk())
@@ -148,7 +153,8 @@ class Site:
     @asynccontextmanager
     async def node(self, name: str, *, takes_part: bool = True) -> AsyncIterator[NodeEngine]:
         cluster = self.cluster(name)
-        async with open_node(self.disks[name], cluster, options=self.options, clock=self.clock) as engine:
+        clock = self.clocks.get(name, self.clock)
+        async with open_node(self.disks[name], cluster, options=self.options, clock=clock) as engine:
             if takes_part:
                 engine.take_part()
             yield engine
@@ -219,6 +225,7 @@ class Idle:
     def _count(self, change: int) -> None:
         with self._lock:
             self._working += change
+            self._changes += 1
             self._changes += 1
 
     async def run(self) -> None:

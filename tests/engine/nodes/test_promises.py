@@ -8,6 +8,7 @@ import trio
 from retain.engine.areas import DeleteArea
 from retain.engine.core.errors import NodeNotReady, NotFound
 from retain.engine.core.event import Cause
+from retain.engine.testing import ManualClock
 from retain.journal import Part, scan
 from retain.journal.testing.shared import MemoryShared
 from tests.engine.nodes.test_nodes import create, listing, running
@@ -94,6 +95,30 @@ async def test_the_shared_log_drops_a_segment_once_two_folders_have_it() -> None
         assert dropped(site) < last
         async with running(site, "b"):
             await until(lambda: dropped(site) >= last)
+
+
+@pytest.mark.parametrize("skew", [-3600.0, -1.0, 1.0, 3600.0])
+async def test_deadlines_follow_the_leaders_clock(skew: float) -> None:
+    """A follower's own clock counts for nothing; where it leads, the present does not go back."""
+    site = begun()
+    other = site.clocks["b"] = ManualClock()
+    other.monotonic()
+    other.step(skew)
+    async with site.node("b", takes_part=False) as b:
+        async with running(site, "a") as (a,):
+            b.take_part()
+            await until(lambda: b.role == "follower")
+            await a.submit(create("x", k="1"))  # for an hour
+            assert abs(a.now() - b.now()) < 10**8
+            assert await listing(a, "x") == await listing(b, "x") == {"k": "1"}
+            last = b.now()
+        await until(lambda: b.role == "leader")
+        assert b.now() >= last
+        if skew < 3600:
+            assert await listing(b, "x") == {"k": "1"}
+        else:
+            with pytest.raises(NotFound):
+                await listing(b, "x")
 
 
 def has_content(site: Site, name: str, seq: int) -> bool:
