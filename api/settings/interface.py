@@ -78,11 +78,12 @@ class Settings:
         )
         headers = self._token(request) if reading else ()
         wanted = Wanted(asker, address.place(asker), address.path, query, headers)
-        watched = replace(wanted, judge=self._judge(request, asker), lifetime_s=self._lifetime(caller))
         request.waits = reading and bool(query.wait_s or query.watch)
         request.operation = ("watch" if request.waits else "read") if reading else request.method.lower()
+        if request.waits:
+            wanted = replace(wanted, judge=self._judge(request, asker), lifetime_s=self._lifetime(caller))
         if reading:
-            return await self._reader.answer(request, watched)
+            return await self._reader.answer(request, wanted)
         return await self._writer.answer(request, wanted, caller)
 
     def _judge(self, request: Request, asker: Asker) -> Callable[[], Awaitable[None]]:
