@@ -55,30 +55,18 @@ def free_address() -> str:
         return f"127.0.0.1:{free.getsockname()[1]}"
 
 
-def request(
-    server: Server, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=LIMIT_S)
-    try:
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
 def create(server: Server, **values: str) -> str:
-    status, body = request(server, "POST", f"{STORAGE}/3600", urlencode(values).encode(), FORM)
+    status, body = server.ask("POST", f"{STORAGE}/3600", urlencode(values).encode(), FORM)
     assert status == 200, (status, body)
     return str(json.loads(body)["id"])
 
 
 def update(server: Server, name: str, **values: str) -> int:
-    return request(server, "POST", f"{STORAGE}/{name}/3600", urlencode(values).encode(), FORM)[0]
+    return server.ask("POST", f"{STORAGE}/{name}/3600", urlencode(values).encode(), FORM)[0]
 
 
 def show(server: Server, name: str) -> dict[str, str]:
-    status, body = request(server, "GET", f"{STORAGE}/{name}")
+    status, body = server.ask("GET", f"{STORAGE}/{name}")
     assert status == 200, (status, body)
     found: dict[str, str] = json.loads(body)
     return found
@@ -91,7 +79,7 @@ def folder_of(server: Server) -> dict[str, bytes]:
 
 def is_ready(server: Server) -> bool:
     try:
-        return request(server, "GET", "/readyz")[0] == 200
+        return server.ask("GET", "/readyz")[0] == 200
     except BROKEN:
         return False
 
@@ -199,7 +187,7 @@ class Writer(threading.Thread):
     def _read(self, server: Server) -> None:
         begin = time.monotonic()
         try:
-            status, body = request(server, "GET", f"{STORAGE}/{self._name}")
+            status, body = server.ask("GET", f"{STORAGE}/{self._name}")
         except BROKEN:
             return
         if status == 200:
@@ -219,7 +207,7 @@ def test_a_write_at_either_node_is_read_at_the_other(site: Site, nodes: tuple[Se
     rows = site.node("n2", "list")
     assert [(row["name"], row["role"]) for row in rows] == [("n1", "leader"), ("n2", "follower")]
     assert site.node("n2", "status")["role"] == "follower"
-    metrics = request(follower, "GET", "/metrics")[1].decode()
+    metrics = follower.ask("GET", "/metrics")[1].decode()
     assert "retain_node_answers 1" in metrics
     assert "retain_node_leads 0" in metrics
 
@@ -229,11 +217,11 @@ def test_a_large_body_taken_in_by_one_node_is_sent_by_the_other(nodes: tuple[Ser
     data = os.urandom(3 << 20)
     head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f.bin"\r\n\r\n'
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
-    status, body = request(follower, "POST", f"{STORAGE}/3600", head + data + b"\r\n--x--\r\n", kind)
+    status, body = follower.ask("POST", f"{STORAGE}/3600", head + data + b"\r\n--x--\r\n", kind)
     assert status == 200, body
     path = urlsplit(show(leader, json.loads(body)["id"])["f"]).path
-    assert request(leader, "GET", path)[1] == data
-    assert request(follower, "GET", path)[1] == data
+    assert leader.ask("GET", path)[1] == data
+    assert follower.ask("GET", path)[1] == data
 
 
 def test_the_follower_takes_over_from_a_killed_leader_and_no_acknowledged_write_is_lost(
@@ -275,7 +263,7 @@ def test_a_leader_that_was_paused_ends_itself_and_answers_nothing_that_is_no_lon
     finally:
         leader.process.send_signal(signal.SIGCONT)
     try:
-        status, body = request(leader, "GET", f"{STORAGE}/{name}")
+        status, body = leader.ask("GET", f"{STORAGE}/{name}")
         assert status == 503 or json.loads(body)["k"] == "new"
     except BROKEN:
         pass  # it has ended already
@@ -297,15 +285,15 @@ def test_what_is_erased_at_the_leader_is_gone_from_every_folder(
     leader, follower = nodes
     body = urlencode({"a": "the first secret words", "b": "the second"}).encode()
     owned = {**FORM, "gms_user": "anna"}
-    assert request(follower, "POST", f"{STORAGE}/custom/c1/3600", body, owned)[0] == 200
+    assert follower.ask("POST", f"{STORAGE}/custom/c1/3600", body, owned)[0] == 200
     create(leader, kept="what stays")
     refused = site.run("n2", "erase", "--gms-user", "anna", "--yes", "--now")
     assert refused.returncode == 1
     assert "only the node that leads erases at once" in refused.stderr
-    assert request(leader, "GET", f"{STORAGE}/custom/c1", headers={"gms_user": "anna"})[0] == 200
+    assert leader.ask("GET", f"{STORAGE}/custom/c1", headers={"gms_user": "anna"})[0] == 200
     done = site.run("n1", "erase", "--gms-user", "anna", "--yes", "--now")
     assert done.returncode == 0, done.stderr
-    assert request(follower, "GET", f"{STORAGE}/custom/c1", headers={"gms_user": "anna"})[0] == 404
+    assert follower.ask("GET", f"{STORAGE}/custom/c1", headers={"gms_user": "anna"})[0] == 404
     eventually(lambda: all(row["erased_to"] == row["record"] for row in site.node("n1", "list")))
     assert leader.stop() == follower.stop() == 0
     assert folder_of(leader) == folder_of(follower)

@@ -57,13 +57,7 @@ class Client:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self._server.host, self._server.port, timeout=60)
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+        return self._server.ask(method, path, body, headers)
 
     def create(self, **values: str) -> str:
         status, body = self.request("POST", f"{STORAGE}/3600", urlencode(values).encode(), FORM)

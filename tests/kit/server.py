@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _LISTENS = re.compile(r"listens on (https?)://(\S+):(\d+)")
 START_S = 120
 STOP_S = 120
+ANSWER_S = 60
 
 
 @dataclass
@@ -41,6 +43,16 @@ class Server:
     def data(self) -> Path:
         """The data folder."""
         return self.folder / "data"
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Send one request over a connection of its own; its status and body. Raises `OSError`."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=ANSWER_S)
+        with closing(connection):
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            return answer.status, answer.read()
 
     def log(self) -> str:
         """Standard error so far."""

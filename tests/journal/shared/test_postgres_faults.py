@@ -41,7 +41,7 @@ class Log:
 
         calls = self.calls
 
-        class Told(PostgresShared):
+        class Recording(PostgresShared):
             def append(self, *values: object) -> None:  # type: ignore[override]
                 calls.append("append")
                 super().append(*values)  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ class Log:
                 calls.append("settle")
                 return super().settle(holder, lease)
 
-        return self._stack.enter_context(closing(Told(self.url)))
+        return self._stack.enter_context(closing(Recording(self.url)))
 
     def leader(self, name: str = "ann", pause: Callable[[float], None] = time.sleep) -> Leadership:
         numbers = count(1)
@@ -91,6 +91,13 @@ def doomed(stack: ExitStack, postgres_servers: Postgres) -> Server:
     server = postgres_servers.server()
     stack.callback(postgres_servers.close, server)
     return server
+
+
+def taken(shared: Shared) -> SharedHead:
+    """Let the node ann lead, over a log that nobody leads."""
+    head = shared.take("ann", "", b"a" * 16, LEASE)
+    assert head is not None
+    return head
 
 
 def frame(last: int) -> Committed:
@@ -181,8 +188,7 @@ def test_a_commit_that_was_not_in_when_the_server_was_killed_is_sent_again(
 
 def test_a_warning_that_no_standby_has_it_is_no_acknowledgement(log: Log, postgres_server: Server) -> None:
     shared = log.connect()
-    head = shared.take("ann", "", b"a" * 16, LEASE)
-    assert head is not None
+    head = taken(shared)
     append(shared, head.term, 1)
     try:
         postgres_server.require_standby()
@@ -241,8 +247,7 @@ def test_an_answer_that_comes_too_late_is_not_waited_for_by_the_server_either(
     log: Log, postgres_server: Server
 ) -> None:
     shared = log.connect()
-    head = shared.take("ann", "", b"a" * 16, LEASE)
-    assert head is not None
+    head = taken(shared)
     append(shared, head.term, 1)
     with head_locked(postgres_server):
         with pytest.raises(Unsettled, match="did not answer 'append'"):
@@ -255,8 +260,7 @@ def test_an_answer_that_comes_too_late_is_not_waited_for_by_the_server_either(
 def test_a_server_that_does_not_answer_at_all_is_not_waited_for(stack: ExitStack, doomed: Server) -> None:
     log = Log(stack, doomed)
     shared = log.connect()
-    head = shared.take("ann", "", b"a" * 16, LEASE)
-    assert head is not None
+    head = taken(shared)
     doomed.pause()
     try:
         with pytest.raises(Unsettled, match="did not answer 'append'"):
@@ -278,8 +282,7 @@ def test_small_files_are_not_read_from_a_server_that_can_make_nothing_durable(
 ) -> None:
     """It may have been replaced: a key that was changed since would still open doors."""
     shared = log.connect()
-    head = shared.take("ann", "", b"a" * 16, LEASE)
-    assert head is not None
+    head = taken(shared)
     shared.keep({"accounts/a": b"key"}, head.term)
     try:
         postgres_server.require_standby()
@@ -294,8 +297,7 @@ def test_a_server_that_is_unfit_when_a_lost_answer_is_settled_leaves_it_unknown(
     log: Log, postgres_server: Server
 ) -> None:
     shared = log.connect()
-    head = shared.take("ann", "", b"a" * 16, LEASE)
-    assert head is not None
+    head = taken(shared)
     postgres_server.configure(fsync="off")
     try:
         postgres_server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'retain'")
@@ -392,8 +394,7 @@ def test_a_lease_that_another_server_counted_is_counted_once_more(stack: ExitSta
 
 def test_dropping_gives_way_to_whoever_uses_the_frames(log: Log, postgres_server: Server) -> None:
     shared = log.connect()
-    head = shared.take("ann", "", b"a" * 16, LEASE)
-    assert head is not None
+    head = taken(shared)
     append(shared, head.term, 1)
     shared.append(Committed(2, 512, 2, bytes(512)), head.term, 1, bytes(32), bytes(16), LEASE)
     shared.report(NodeReport("ann", "", "1", 2, 2))
