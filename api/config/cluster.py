@@ -79,7 +79,7 @@ class ClusterConfig:
     )
     copies: int = setting(
         2,
-        "The shared log drops records once the folders of so many nodes have them.",
+        "Number of nodes whose folders must have a record before the shared log drops it.",
         minimum=1,
         maximum=9,
     )

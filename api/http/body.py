@@ -79,7 +79,7 @@ class Body:
             self._scope.cancel()
 
     def streams(self, at_most: int = STREAMED_BYTES) -> None:
-        """Note that the reader passes the body on as it arrives, with at most so many bytes in memory."""
+        """Note that the reader passes the body on as it arrives, with at most `at_most` bytes in memory."""
         if self._share is not None:
             self._share.streams(at_most if self.declared is None else min(at_most, self.declared))
 

@@ -33,8 +33,8 @@ class NodeActions:
             `nodes`, see `retain.engine.nodes.members.Member`; `seen`, the time of the look, None before the
             first; `silent`, whether the shared log does not answer at present; `away_seconds`, after which
             a node counts as away; `leader`, the name of the node that leads, empty if none does;
-            `forgettable`, the names of nodes that can be forgotten; `copies`, in how many folders a record
-            must be before the shared log drops it, and `copied`, the last record that is in so many;
+            `forgettable`, the names of nodes that can be forgotten; `copies`, the number of folders
+            that must have a record before the shared log drops it; `copied`, the last record they have;
             `erased_to`, the last record up to which what was erased is overwritten in all folders.
 
         """

@@ -45,7 +45,7 @@ class Clocks(Protocol):
 class Reports:
     """Reports this node to the shared log, and looks at what the others reported.
 
-    Whoever wants to know how the nodes are reads `look`, and so never waits for a database that is silent.
+    `look` is the last answer: reading it never waits for the database.
 
     Args:
         connection: To the shared log.

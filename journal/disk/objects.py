@@ -29,7 +29,7 @@ TIMEOUT: Final = "30s"
 """Longest time for one request to the store; a large payload is sent in several."""
 RETRIES: Final = 3
 RETRY_S: Final = 20
-"""A failed request is repeated at most `RETRIES` times within so many seconds, because a client waits."""
+"""A failed request is repeated at most `RETRIES` times within `RETRY_S` seconds, because a client waits."""
 
 
 class Objects(Protocol):

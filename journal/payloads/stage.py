@@ -29,7 +29,7 @@ from retain.journal.payloads.file import (
 
 #: Both sums over the same bytes: in steps that the processor's cache holds.
 _STEP_BYTES: Final = 1 << 17
-#: The disk begins to write after so many chunks, so that little is left to wait for when the last one came.
+#: The disk begins to write after this many chunks, so that little is left to wait for when the last one came.
 _WRITE_OUT_CHUNKS: Final = 4
 _WRITE_OUT_BYTES: Final = _WRITE_OUT_CHUNKS * (CHUNK_BYTES + TAG_BYTES)
 

@@ -66,7 +66,7 @@ PAYLOAD_HANDLES = READ_HANDLES + REMOVED_HANDLES
 
 PORTION_FOLDERS = 64
 PORTION_NAMES = 1024
-"""`of_other_runs` lists so many folders at a time, fewer if there are more names than this in them."""
+"""`of_other_runs` lists at most this many folders at a time, and fewer if their names are more than these."""
 
 _LEVEL = re.compile(r"[0-9a-f]{2}")
 
