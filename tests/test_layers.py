@@ -176,7 +176,7 @@ FILE_MODULES = frozenset(("shutil", "tempfile", "fcntl", "mmap", "glob"))
 FILES_ELSEWHERE = {
     "engine/following/board.py": "shares a page of memory between processes; no file",
     "engine/writing/own_thread.py": "closes an eventfd",
-    "api/server/connections.py": "reads and writes sockets; no file",
+    "api/server/stream.py": "reads and writes sockets; no file",
     "api/config/load.py": "reads the configuration",
     "api/cli/with_nodes.py": "reads the cluster's secret",
     "api/nodes/transport.py": "hands a key to the TLS library, which reads it from a file only",

@@ -41,10 +41,10 @@ from hypercorn.utils import parse_socket_addr
 
 from retain.api.http.bounds import Bounds
 from retain.api.http.message import BAD_TARGET, CASED_HEADERS
-from retain.api.server.connections import GuardedStream, Phase
 from retain.api.server.http2 import Http2
 from retain.api.server.intake import Intake, Reading
 from retain.api.server.plain import PlainConnection
+from retain.api.server.stream import GuardedStream, Phase
 
 LOG = logging.getLogger("retain.http")
 

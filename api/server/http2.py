@@ -44,8 +44,8 @@ from hypercorn.utils import filter_pseudo_headers
 from priority.priority import DeadlockError
 
 from retain.api.http.bounds import Bounds, Rate
-from retain.api.server.connections import GuardedStream
 from retain.api.server.intake import Intake, Reading
+from retain.api.server.stream import GuardedStream
 
 LOG = logging.getLogger("retain.http")
 

@@ -30,7 +30,7 @@ from retain.api.http.message import (
 )
 from retain.api.http.plain_head import PlainHead, PlainHeads
 from retain.api.http.send import describes_nothing, has_body, send_response, without_description
-from retain.api.server.connections import GuardedStream, Phase
+from retain.api.server.stream import GuardedStream, Phase
 
 Head = TypeVar("Head")
 

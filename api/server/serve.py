@@ -27,9 +27,10 @@ from retain.api.config.load import ServerConfig, unprotected
 from retain.api.http.message import FixedFields
 from retain.api.http.plain_head import PlainHeads
 from retain.api.server.app import App
-from retain.api.server.connections import Connections, GuardedListener, GuardedStream
+from retain.api.server.connections import Connections, GuardedListener
 from retain.api.server.http1 import HttpConnection
 from retain.api.server.plain import PlainConnection
+from retain.api.server.stream import GuardedStream
 from retain.api.server.turns import Turns
 from retain.engine.core.shortages import Shortages, shortage_in
 from retain.engine.writing.bodies import BODY_FILES

@@ -12,7 +12,7 @@ import h11
 import pytest
 
 from retain.api.http.message import Mounted, Request, Response, plain_error
-from retain.api.server.connections import SEND_AHEAD_BYTES, GuardedStream
+from retain.api.server.stream import SEND_AHEAD_BYTES, GuardedStream
 from tests.kit.requests import make_request
 from tests.kit.serving import connected, serving
 

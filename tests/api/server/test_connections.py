@@ -20,9 +20,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from retain.api.config.load import ServerConfig
 from retain.api.http.addresses import counted_address
 from retain.api.server import connections
-from retain.api.server.connections import LINGER_S, PLACE_WAIT_S, Connections, GuardedStream
+from retain.api.server.connections import PLACE_WAIT_S, Connections
 from retain.api.server.http1 import Http1, HttpConnection
 from retain.api.server.serve import WireConfig
+from retain.api.server.stream import LINGER_S, GuardedStream
 from tests.kit.serving import (
     CLOSED,
     STARTED,
