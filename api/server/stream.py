@@ -61,9 +61,12 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.stuck_since = math.inf
         self.unread_since = math.inf
         """Time since which answers wait for the peer's window without progress (HTTP/2)."""
-        self.multiplexed = self.received_end = False
+        self.multiplexed = False
+        self.received_end = False
         self.place = counted_address(peer)
-        self.waits_for_place = self._reading = self._more_waits = False
+        self.waits_for_place = False
+        self._reading = False
+        self._more_waits = False
         self.turns: Turns | None = None  # taken for each piece received during a TLS handshake
         self._lingered = 0
 
