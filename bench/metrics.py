@@ -44,6 +44,7 @@ METRICS: Final = {
         Metric("p999_ms", "p99.9, ms", more=False),
         Metric("worst_ms", "worst, ms", more=False),
         Metric("seconds", "seconds", more=False),
+        Metric("silence_s", "silence, s", more=False),
         Metric("cpu_seconds", "CPU seconds", more=False),
         Metric("mib", "MiB", more=False),
         Metric("bytes_each", "bytes each", more=False),

@@ -114,7 +114,7 @@ class Journal:
     def receive(self, committed: Committed) -> list[Record]:
         """Append the next frame of the journal that this one follows, byte for byte; return its records.
 
-        What an erase record among them names is still to be overwritten here: call `blank_owed`. Before a
+        What an erase record among them names is still to be overwritten here: call `overwrite_owed`. Before a
         frame with an erased record is written, that is done at once: it says that nothing is left.
 
         Raises `Corrupt` (no such frame) and `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
@@ -267,17 +267,17 @@ class Journal:
     # leader closes those that a former leader began.
 
     @property
-    def blanked(self) -> int:
+    def overwritten(self) -> int:
         """The last record up to which all that was erased is overwritten in this folder."""
         seq = self._end.head.seq
         return min([erase - 1 for erase, _ in self._owed.here] or [seq])
 
     @property
     def open_erasures(self) -> list[int]:
-        """Erase records that have no erased record yet; a leader closes them once every node has blanked."""
+        """Erase records without an erased record; a leader closes them once all nodes have overwritten."""
         return self._owed.open
 
-    def blank_owed(self) -> None:
+    def overwrite_owed(self) -> None:
         """Overwrite what received erase records name. From any thread, one at a time.
 
         Raises `Shortage`: call it again; `WriteFailed`, `Closed`, `Corrupt`.
@@ -290,7 +290,7 @@ class Journal:
             self.blank(plan)
 
     def close_erasures(self, seqs: Sequence[int], time: int) -> None:
-        """Append the erased record of erasures that a former leader began, once all nodes have blanked.
+        """Append the erased record of erasures that a former leader began, once all nodes have overwritten.
 
         Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`, `Fenced`, `Unsettled`.
         """
@@ -309,7 +309,7 @@ class Journal:
     def _before(self, records: Sequence[Record]) -> None:
         """Carry out what is owed before an erased record is written."""
         if any(record.header.verb == Verb.ERASED for record in records):
-            self.blank_owed()
+            self.overwrite_owed()
 
     def finish_erasures(self, ledger: Ledger) -> int | None:
         """Carry out the erasures that a crash interrupted; return how many parts, None if no erasure.

@@ -77,7 +77,7 @@ class NodeActions:
             "leader": engine.leader,
             "epoch": engine.epoch,
             "record": engine.durable,
-            "erased_to": engine.blanked,
+            "erased_to": engine.overwritten,
         }
 
 
@@ -106,5 +106,5 @@ def show_node(counters: Counters, engine: NodeEngine) -> None:
     counters.show(
         "retain_node_erasure_behind_records",
         "Records at the end of this node's journal up to which erased bytes are not all overwritten here.",
-        lambda: float(engine.durable - engine.blanked),
+        lambda: float(engine.durable - engine.overwritten),
     )

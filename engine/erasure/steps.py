@@ -37,7 +37,7 @@ class ErasureSteps:
 
     Attributes:
         settle: Return once all followers have applied a record, or have ended; None without followers.
-        blanked: Return once all parts that an erase record names are overwritten in every other folder from
+        overwritten: Return once all that an erase record names is overwritten in every other folder from
             which requests are answered; None if there is no other.
 
     """
@@ -49,7 +49,7 @@ class ErasureSteps:
         self._horizon = horizon
         self._turn = trio.Lock()
         self.settle: Callable[[int], Awaitable[None]] | None = None
-        self.blanked: Callable[[int], Awaitable[None]] | None = None
+        self.overwritten: Callable[[int], Awaitable[None]] | None = None
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """Erase parts of records physically; see `engine.engine.Engine.erase`."""
@@ -79,8 +79,8 @@ class ErasureSteps:
                 # Before the bytes are overwritten, followers drop their copies in memory.
                 await self.settle(self._writer.durable)
             await self._blank(plan)
-            if self.blanked is not None:
-                await self.blanked(plan.seq)
+            if self.overwritten is not None:
+                await self.overwritten(plan.seq)
             await self._writer.between_batches(
                 partial(self._append, self._log.end_erasure, plan), self._passed
             )

@@ -237,7 +237,7 @@ class NodeFollower:
     async def _ask(self) -> None:
         engine = self._engine
         asked = engine.elapsed()
-        request = GrantRequest(engine.durable, self.files, engine.blanked)
+        request = GrantRequest(engine.durable, self.files, engine.overwritten)
         answer = await self._link.ask(request, shielded=False)
         assert isinstance(answer, Granted)
         self._settled = max(self._settled, answer.settled)
@@ -254,7 +254,7 @@ class NodeFollower:
         await self._tell()
 
     async def _tell(self) -> None:
-        await self._link.tell(Applied(self._engine.durable, self.files, self._engine.blanked))
+        await self._link.tell(Applied(self._engine.durable, self.files, self._engine.overwritten))
 
     async def leave(self) -> None:
         """Return the grant."""

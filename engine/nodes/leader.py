@@ -148,9 +148,9 @@ class Leader:
         """Note that the records up to `seq` are durable here."""
         self.settled()
 
-    async def blanked(self, seq: int) -> None:
+    async def overwritten(self, seq: int) -> None:
         """Return once every node that may answer has overwritten what record `seq` erased."""
-        await self._until(lambda: self._grants.blanked(self._engine.elapsed(), seq))
+        await self._until(lambda: self._grants.overwritten(self._engine.elapsed(), seq))
 
     async def change_files(self) -> None:
         """Return once every node that may answer has loaded the small files as they are now."""
@@ -255,7 +255,7 @@ class Leader:
             case GrantRequest():
                 return self._grant(peer, message)
             case Applied():
-                self._grants.report(peer, message.applied, message.files, message.blanked)
+                self._grants.report(peer, message.applied, message.files, message.overwritten)
                 self._heard()
             case Forward():
                 return await self._decide(message)
@@ -283,7 +283,7 @@ class Leader:
         return NodeWelcome(term.epoch, term.holder, self._sent, self._node.release, forwards)
 
     def _grant(self, peer: Peer, request: GrantRequest) -> Granted:
-        self._grants.report(peer, request.applied, request.files, request.blanked)
+        self._grants.report(peer, request.applied, request.files, request.overwritten)
         self._heard()
         now, length = self._engine.elapsed(), 0
         if not self._stopping:

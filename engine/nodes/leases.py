@@ -24,7 +24,7 @@ class _Holder:
     Attributes:
         applied: The last record that it reported as applied.
         files: The version of the small files that it reported as loaded.
-        blanked: The last record up to which it reported all erasures as carried out.
+        overwritten: The last record up to which it reported all erasures as carried out.
         ends: When its grant ends; 0 without one.
         due: A record that was durable at `since`, and not yet applied by it.
         since: See `due`.
@@ -33,7 +33,7 @@ class _Holder:
 
     applied: int
     files: int
-    blanked: int
+    overwritten: int
     ends: int = 0
     due: int = 0
     since: int = 0
@@ -78,13 +78,13 @@ class Grants:
         if found is not None:
             found.ends = 0
 
-    def report(self, holder: Hashable, applied: int, files: int, blanked: int) -> None:
+    def report(self, holder: Hashable, applied: int, files: int, overwritten: int) -> None:
         """Note what a follower has reported as applied, loaded and overwritten."""
         found = self._holders.get(holder)
         if found is not None:
             found.applied = max(found.applied, applied)
             found.files = max(found.files, files)
-            found.blanked = max(found.blanked, blanked)
+            found.overwritten = max(found.overwritten, overwritten)
 
     def grant(self, holder: Hashable, now: int, until: int, durable: int, files: int) -> int:
         """Give a follower a grant, and return its length; 0 if it gets none.
@@ -121,10 +121,10 @@ class Grants:
             one.files >= files for one in self._holders.values() if one.ends > now
         )
 
-    def blanked(self, now: int, seq: int) -> bool:
+    def overwritten(self, now: int, seq: int) -> bool:
         """Return whether every node that may answer has carried out the erasures up to record `seq`."""
         return now >= self._unknown and all(
-            one.blanked >= seq for one in self._holders.values() if one.ends > now
+            one.overwritten >= seq for one in self._holders.values() if one.ends > now
         )
 
     def next_end(self, now: int) -> int | None:
@@ -140,19 +140,25 @@ class Grants:
 
 
 class Permit:
-    """A follower's side: until when it may answer."""
+    """A follower's side, for one connection to a leader: until when it may answer."""
 
     def __init__(self) -> None:
         self._until = 0
+        self._ended = False
 
     def holds(self, now: int) -> bool:
         """Return whether this node may answer at `now`."""
         return now < self._until
 
     def granted(self, asked: int, length: int) -> None:
-        """Note a grant of `length` that was requested at `asked`; 0 changes nothing."""
+        """Note a grant of `length` that was requested at `asked`; 0 changes nothing.
+
+        A grant given before `end` and noted after it has no effect: the leader no longer counts on it.
+        """
+        if self._ended:
+            return
         self._until = max(self._until, asked + int(length * (1 - MARGIN)))
 
     def end(self) -> None:
-        """End the grant: this node no longer answers."""
-        self._until = 0
+        """End the grant: this node no longer answers, whatever it was granted before."""
+        self._until, self._ended = 0, True

@@ -26,7 +26,7 @@ class Local(Protocol):
         """Return the last record that is durable here, and applied."""
 
     @property
-    def blanked(self) -> int:
+    def overwritten(self) -> int:
         """Return the record up to which this folder has overwritten all erased bytes."""
 
     @property

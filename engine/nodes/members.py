@@ -61,7 +61,7 @@ def _member(head: SharedHead, one: NodeReport, later: float) -> Member:
         leads=leads,
         record=one.durable,
         behind=max(0, head.seq - one.durable),
-        erased_to=one.blanked,
+        erased_to=one.overwritten,
         seen_seconds=round(age, 1),
         release=one.release,
         link=one.url,

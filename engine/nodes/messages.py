@@ -63,13 +63,13 @@ class Applied:
     Attributes:
         applied: The last record that it has applied.
         files: The version of the small files that it has loaded.
-        blanked: The last record up to which all erased parts are overwritten in its folder.
+        overwritten: The last record up to which all erased parts are overwritten in its folder.
 
     """
 
     applied: int
     files: int
-    blanked: int
+    overwritten: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,9 +176,9 @@ class NodeEngine(Engine):
         return self._log.identity
 
     @property
-    def blanked(self) -> int:
+    def overwritten(self) -> int:
         """Return the record up to which this folder has overwritten all erased bytes."""
-        return self._log.blanked
+        return self._log.overwritten
 
     @property
     def failure(self) -> str:
@@ -221,7 +221,7 @@ class NodeEngine(Engine):
             lambda: [self._log.receive(frame) for frame in frames], self._apply
         )
         if any(record.header.verb == Verb.ERASE for records in received for record in records):
-            await in_thread(self._log.blank_owed)
+            await in_thread(self._log.overwrite_owed)
 
     def _apply(self, received: Sequence[Sequence[journal.Record]]) -> None:
         for records in received:
@@ -344,14 +344,14 @@ class NodeEngine(Engine):
             self._role = None
 
     def _shut(self) -> StorageFailed | None:
-        unclosed = super()._shut()
         if self._leadership is not None:
+            # Before the snapshot: that of a large state takes seconds, and another node can lead meanwhile.
             if not self._writer.failure:
                 with suppress(journal.Fenced, journal.Unsettled):  # it ends by itself then
                     self._leadership.release()
             self._leadership.close()
         self._connection.close()
-        return unclosed
+        return super()._shut()
 
     async def _live(self) -> None:
         await self._takes_part.wait()
@@ -418,7 +418,7 @@ class NodeEngine(Engine):
             self.decides, self._role, self.since = True, role, self._horizon.wall()
             self.why = _LEASE_ENDED  # readiness shows it only then
             self._writer.publish(role.durable)
-            self._erasing.settle, self._erasing.blanked = role.settle, role.blanked
+            self._erasing.settle, self._erasing.overwritten = role.settle, role.overwritten
             nursery.start_soon(self._cluster.transport.serve, role.serve)
             await self._close_erasures(role)
             await self._record_changes()
@@ -455,11 +455,11 @@ class NodeEngine(Engine):
 
     async def _close_erasures(self, role: Leader) -> None:
         """Close what a former leader began to erase, once every node that may answer has overwritten it."""
-        await in_thread(self._log.blank_owed)
+        await in_thread(self._log.overwrite_owed)
         seqs = self._log.open_erasures
         if not seqs:
             return
-        await role.blanked(max(seqs))
+        await role.overwritten(max(seqs))
 
         def close() -> journal.Head:
             self._log.close_erasures(seqs, max(self._horizon.record_time(), self.state.time))
@@ -475,7 +475,7 @@ class NodeEngine(Engine):
             if self.decides:
                 continue
             try:
-                await in_thread(self._log.blank_owed)
+                await in_thread(self._log.overwrite_owed)
                 await self._writer.upkeep()
                 await self._eraser.tidy()
             except (EngineError, journal.JournalError, OSError):
@@ -483,4 +483,4 @@ class NodeEngine(Engine):
 
     def _own_report(self) -> NodeReport:
         node = self.node
-        return NodeReport(node.name, node.url, node.release, self.durable, self.blanked)
+        return NodeReport(node.name, node.url, node.release, self.durable, self.overwritten)

@@ -71,7 +71,7 @@ class NodeReport(NamedTuple):
         url: The address at which the other nodes reach it.
         release: The release of Retain.
         durable: The last record that is durable in its folder.
-        blanked: The record up to which its folder has overwritten all erased bytes.
+        overwritten: The record up to which its folder has overwritten all erased bytes.
         age: Seconds since the report, by the clock of the log's server. Nodes do not set it.
 
     """
@@ -80,7 +80,7 @@ class NodeReport(NamedTuple):
     url: str
     release: str
     durable: int
-    blanked: int
+    overwritten: int
     age: float = 0.0
 
 

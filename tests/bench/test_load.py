@@ -22,6 +22,7 @@ from retain.bench.load import Load, measure
 from retain.bench.load.drive import _escaped
 from retain.bench.load.requests import request
 from retain.bench.metrics import cpu_seconds, family
+from retain.bench.scenarios.cluster import together
 
 STALL_S = 0.3
 STALLS_AT = 80
@@ -126,6 +127,13 @@ def test_a_scenario_runs_and_is_kept(tmp_path: Path) -> None:
     kept = json.loads(path.read_text())
     assert next(row["case"] for row in kept["rows"]) == "GET 1 KiB, 1 connection"
     assert all(row["figures"]["cpu_us"][0] > 0 for row in kept["rows"])
+
+
+def test_the_rates_of_several_servers_at_once_are_added(port: int) -> None:
+    one = measure(_load(port, rate=50.0, seconds=1.0))
+    both = together([_load(port, rate=50.0, seconds=1.0), _load(port, rate=20.0, seconds=1.0)])
+    assert both.figures["per_second"] == pytest.approx(70, rel=0.2)
+    assert both.figures.keys() == one.figures.keys()
 
 
 def test_an_unknown_scenario_is_named_with_the_way_out() -> None:

@@ -221,6 +221,20 @@ class Server:
         with (self.data / "postgresql.auto.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
+    def use_up_transaction_numbers(self) -> None:
+        """Restart it 20 million transactions before it refuses further ones; it warns from 40 million on."""
+        ((oldest,),) = self.sql("SELECT min(datfrozenxid::text::bigint) FROM pg_database")
+        following = int(oldest) + 2**31 - 20_000_000
+        self.stop()
+        bin_ = programs()
+        assert bin_ is not None
+        command = [bin_ / "pg_resetwal", "-x", str(following), "-D", self.data]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **_as_postgres())
+        states = self.data / "pg_xact" / f"{following // 2**20:04X}"
+        states.write_bytes(bytes(1 << 18))  # of a million transactions, two bits each
+        shutil.chown(states, self.data.owner(), self.data.group())
+        self.start()
+
     def pass_time(self, seconds: float) -> None:
         """Let the shared log's time pass: what it has noted happened so much earlier."""
         since = f"make_interval(secs => {seconds})"

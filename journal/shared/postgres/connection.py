@@ -20,6 +20,16 @@ ANSWER_S: Final = 10.0
 _INTERVAL_S: Final = 0.1
 """Seconds between two checks by psycopg whether the process was interrupted."""
 
+_DEPRECATED: Final = "01P01"
+"""SQLSTATE of a warning that a feature will be removed."""
+_NUMBERS: Final = frozenset(
+    ("GetNewTransactionId", "SetTransactionIdLimit", "GetNewMultiXactId", "SetMultiXactIdLimit")
+)
+"""Functions of PostgreSQL that warn that transaction numbers run out. Nothing else tells these warnings from
+the one that a commit has no standby: the SQLSTATE of all is 01000."""
+_told: set[str] = set()
+"""Harmless warnings that were logged, by SQLSTATE and function: some come with each transaction."""
+
 _DEFAULTS: Final = {
     "application_name": "retain",
     "connect_timeout": "3",
@@ -59,7 +69,8 @@ class PatientConnection(psycopg.Connection[TupleRow]):
 
     Attributes:
         patience: The longest wait, in seconds.
-        warning: The last warning of the server; None if there was none since it was set to None.
+        warning: The server's last warning that may say that a commit has no standby; None if there was none
+            since it was set to None.
 
     """
 
@@ -79,9 +90,17 @@ class PatientConnection(psycopg.Connection[TupleRow]):
             raise
 
     def hear(self, notice: psycopg.errors.Diagnostic) -> None:
-        """Remember a warning."""
-        if notice.severity_nonlocalized == "WARNING":
-            self.warning = notice.message_primary or "a warning without words"
+        """Remember a warning, unless it is known to be harmless: that is logged, each kind once."""
+        if notice.severity_nonlocalized != "WARNING":
+            return
+        words = notice.message_primary or "a warning without words"
+        if notice.sqlstate != _DEPRECATED and notice.source_function not in _NUMBERS:
+            self.warning = words
+            return
+        kind = f"{notice.sqlstate} {notice.source_function}"
+        if kind not in _told:
+            _told.add(kind)
+            LOG.warning("the shared log's server warns", extra={"facts": {"warning": words}})
 
 
 def complete(url: str) -> str:

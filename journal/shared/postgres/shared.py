@@ -200,7 +200,8 @@ class PostgresShared:
     def _asking(self, call: str) -> Iterator[PatientConnection]:
         """Convert the failures of a call into the interface's errors.
 
-        A warning counts as a lost answer: PostgreSQL reports with one that a commit has no standby.
+        A warning counts as a lost answer, unless it is known to be harmless: PostgreSQL reports with one that
+        a commit has no standby.
         """
         try:
             connection = self._connected()

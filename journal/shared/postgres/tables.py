@@ -49,7 +49,7 @@ CREATE: Final[tuple[LiteralString, ...]] = (
         url     text NOT NULL,
         release text NOT NULL,
         durable bigint NOT NULL,
-        blanked bigint NOT NULL,
+        overwritten bigint NOT NULL,
         seen    timestamptz NOT NULL
     ) WITH (fillfactor = 50)
     """,
@@ -157,10 +157,10 @@ nothing sorts the frames, which could write them to temporary files."""
 REPORT: Final = """
     INSERT INTO retain.node VALUES (%s, %s, %s, %s, %s, clock_timestamp())
     ON CONFLICT (name) DO UPDATE SET url = excluded.url, release = excluded.release,
-        durable = excluded.durable, blanked = excluded.blanked, seen = excluded.seen
+        durable = excluded.durable, overwritten = excluded.overwritten, seen = excluded.seen
 """
 NODES: Final = """
-    SELECT name, url, release, durable, blanked, extract(epoch FROM clock_timestamp() - seen)::float8
+    SELECT name, url, release, durable, overwritten, extract(epoch FROM clock_timestamp() - seen)::float8
     FROM retain.node ORDER BY name COLLATE "C"
 """
 FORGET: Final = "DELETE FROM retain.node WHERE name = %s"

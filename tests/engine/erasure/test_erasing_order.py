@@ -139,7 +139,7 @@ async def test_no_power_cut_in_the_first_turn_after_a_long_stop_brings_anything_
     assert await check_order(monkeypatch) > 20
 
 
-async def test_an_erasure_is_closed_only_once_the_other_folders_have_blanked() -> None:
+async def test_an_erasure_is_closed_only_once_the_other_folders_have_overwritten_the_bytes() -> None:
     waited: list[tuple[int, int]] = []
     async with open_engine(MemoryDisk(), clock=SteppedClock(), options=OPTIONS) as engine:
         values = {"k": "text"}
@@ -148,10 +148,10 @@ async def test_an_erasure_is_closed_only_once_the_other_folders_have_blanked() -
         )
         seq = engine.durable
 
-        async def blanked(erase: int) -> None:
+        async def overwritten(erase: int) -> None:
             waited.append((erase, engine.durable))
 
-        engine._erasing.blanked = blanked
+        engine._erasing.overwritten = overwritten
         await engine.erase([(seq, Part.CONTENT)], 3)
         assert waited == [(seq + 1, seq + 1)]
         assert engine.durable == seq + 2

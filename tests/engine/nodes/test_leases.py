@@ -73,7 +73,7 @@ def test_a_restarted_leader_settles_nothing_before_its_former_grants_have_ended(
     grants.assume(GRANT)
     assert grants.settled(GRANT - 1, 5) == 0
     assert not grants.loaded(GRANT - 1, 0)
-    assert not grants.blanked(GRANT - 1, 0)
+    assert not grants.overwritten(GRANT - 1, 0)
     assert grants.next_end(0) == GRANT
     assert grants.settled(GRANT, 5) == 5
 
@@ -94,9 +94,9 @@ def test_erasures_wait_for_those_that_may_answer_alone() -> None:
     grants.join("b", 0)
     grants.join("away", 0)
     grants.grant("b", 0, LONG, 0, -1)
-    assert not grants.blanked(1, 7)
+    assert not grants.overwritten(1, 7)
     grants.report("b", 0, -1, 7)
-    assert grants.blanked(1, 7)
+    assert grants.overwritten(1, 7)
 
 
 def test_a_follower_that_stays_slow_gets_no_more_grants() -> None:
@@ -135,6 +135,15 @@ def test_a_grant_is_counted_from_the_question_less_a_margin() -> None:
     assert permit.holds(end - 1)
     permit.end()
     assert not permit.holds(100)
+
+
+def test_a_grant_that_was_given_back_does_not_come_back_with_a_late_answer() -> None:
+    """A follower may load keys between answer and use; meanwhile the leader takes all grants back."""
+    permit = Permit()
+    permit.granted(100, GRANT)
+    permit.end()
+    permit.granted(150, GRANT)
+    assert not permit.holds(151)
 
 
 def test_every_order_of_two_followers_steps_keeps_the_rule() -> None:

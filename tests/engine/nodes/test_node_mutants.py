@@ -68,7 +68,7 @@ def an_erasure_waits_for_no_other_node(patch: Patch) -> None:
     original = NodeEngine._close_erasures
 
     async def close(self: NodeEngine, role: Leader) -> None:
-        self._erasing.settle = self._erasing.blanked = None
+        self._erasing.settle = self._erasing.overwritten = None
         await original(self, role)
 
     patch.setattr(NodeEngine, "_close_erasures", close)

@@ -13,6 +13,7 @@ from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queri
 from retain.engine.core.errors import EngineError, NodeNotReady, NotFound, Unavailable
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.options import Options
+from retain.engine.snapshots.schedule import Snapshots
 from retain.journal import BadTarget, PayloadStore
 from retain.journal.testing.shared import MemoryShared
 from tests.kit.nodes import LEASE, Site, begun, run_idle, until
@@ -96,6 +97,26 @@ async def test_a_clean_stop_lets_another_node_lead_at_once() -> None:
         assert b.role == "leader"
         assert site.clock.monotonic() - began < LEASE * 10**9
         assert await listing(b, "x") == {"k": "1"}
+
+
+async def test_a_leader_that_stops_gives_way_before_it_writes_its_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A snapshot of a large state takes seconds, in which no other node could lead."""
+    site = begun()
+    remaining: list[float] = []
+    take = Snapshots.take_at_stop
+
+    def noting(snapshots: Snapshots) -> None:
+        remaining.append(MemoryShared(site.server).head().remaining)
+        take(snapshots)
+
+    monkeypatch.setattr(Snapshots, "take_at_stop", noting)
+    async with running(site, "a") as (a,):
+        await a.submit(create("x", k="1"))
+        assert MemoryShared(site.server).head().remaining > 0
+    assert len(remaining) == 1
+    assert remaining[0] <= 0
 
 
 async def test_connections_to_the_shared_log_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,14 +232,14 @@ def test_a_follower_blanks_its_own_folder_at_an_erase_record(cluster: Cluster) -
     addresses = [cluster.ann.append()[0] for _ in range(8)]
     (plan,) = cluster.ann.journal.plan_erasures([(1, Part.CONTENT), (7, Part.CONTENT)], 3)
     cluster.ann.journal.begin_erasure(plan, T0)
-    assert (cluster.ann.journal.blanked, cluster.ann.journal.open_erasures) == (8, [9])
+    assert (cluster.ann.journal.overwritten, cluster.ann.journal.open_erasures) == (8, [9])
     cluster.ben.follow()
 
-    assert (cluster.ben.journal.blanked, cluster.ben.journal.head.seq) == (8, 9)
-    cluster.ben.journal.blank_owed()
-    assert (cluster.ben.journal.blanked, cluster.ben.journal.open_erasures) == (9, [9])
+    assert (cluster.ben.journal.overwritten, cluster.ben.journal.head.seq) == (8, 9)
+    cluster.ben.journal.overwrite_owed()
+    assert (cluster.ben.journal.overwritten, cluster.ben.journal.open_erasures) == (9, [9])
     cluster.ann.journal.blank(plan)
-    assert cluster.ann.journal.blanked == 9
+    assert cluster.ann.journal.overwritten == 9
     cluster.ann.journal.end_erasure(plan, T0)
     cluster.ben.follow()
     assert cluster.ann.journal.open_erasures == cluster.ben.journal.open_erasures == []
@@ -248,7 +248,7 @@ def test_a_follower_blanks_its_own_folder_at_an_erase_record(cluster: Cluster) -
     assert cluster.ben.journal.content(addresses[1]) == b"\xc4\xc8" + b"A" * 200
 
 
-def test_no_folder_holds_an_erased_record_before_it_has_blanked(cluster: Cluster) -> None:
+def test_no_folder_has_an_erased_record_before_it_has_overwritten_the_bytes(cluster: Cluster) -> None:
     cluster.ann.lead()
     (address,) = cluster.ann.append()
     erase(cluster.ann, 1)
@@ -270,7 +270,7 @@ def test_a_follower_that_starts_finishes_the_erasure_and_appends_nothing(cluster
     cluster.ben.follow()
     cluster.ben.crash()
 
-    assert (cluster.ben.journal.head.seq, cluster.ben.journal.blanked) == (2, 2)
+    assert (cluster.ben.journal.head.seq, cluster.ben.journal.overwritten) == (2, 2)
     assert cluster.ben.journal.open_erasures == [2]
     assert cluster.ben.journal.content(address) is None
 
@@ -283,7 +283,7 @@ def test_a_new_leader_closes_what_the_old_one_began(cluster: Cluster) -> None:
     cluster.ann.journal.begin_erasure(plan, T0)
     erase_seq = plan.seq
     cluster.ben.lead()
-    cluster.ben.journal.blank_owed()
+    cluster.ben.journal.overwrite_owed()
     for _ in range(3):
         cluster.ben.append()
     assert cluster.ben.journal.head.segment == 1  # none begins while an erasure is open
@@ -323,7 +323,7 @@ def test_segments_are_dropped_once_two_folders_have_them(cluster: Cluster) -> No
         cluster.ann.append()
     cluster.ben.follow()
     for node in (cluster.ann, cluster.ben):
-        node.shared.report(NodeReport(node.name, "", "", node.journal.head.seq, node.journal.blanked))
+        node.shared.report(NodeReport(node.name, "", "", node.journal.head.seq, node.journal.overwritten))
     term = cluster.ann.shared.head().term
     assert cluster.ann.shared.drop(term, 2, 0.0) == list(range(1, cluster.ann.journal.head.segment))
     cluster.ann.append()

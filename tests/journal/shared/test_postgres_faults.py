@@ -205,6 +205,47 @@ def test_a_warning_that_no_standby_has_it_is_no_acknowledgement(log: Log, postgr
     assert (settled.seq, settled.batch) == (2, (2).to_bytes(16, "big"))
 
 
+def test_a_warning_that_the_transaction_numbers_run_out_stops_nothing(
+    stack: ExitStack, doomed: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL warns each transaction of it, with the SQLSTATE that a missing standby has: 01000."""
+    monkeypatch.setattr("retain.journal.shared.postgres.connection._told", set())
+    log = Log(stack, doomed)
+    leader = log.leader()
+    commit(leader, 1)
+    doomed.use_up_transaction_numbers()
+    with doomed.session() as session:
+        session.execute("BEGIN")  # so that the vacuum that the server begins does not come to its end
+        session.execute("LOCK TABLE retain.kept IN SHARE UPDATE EXCLUSIVE MODE")
+        leader = log.leader()
+        commit(leader, 2)
+        commit(leader, 3)
+    assert "settle" not in log.calls
+    assert log.frames() == [frame(1), frame(2), frame(3)]
+    told = [record for record in caplog.records if "must be vacuumed" in str(record.__dict__)]
+    assert len(told) == 1, "each kind of warning is logged once"
+
+
+@pytest.mark.parametrize(("state", "counts"), [("01P01", True), ("01000", False), ("57P01", False)])
+def test_a_warning_counts_as_a_lost_answer_unless_it_is_known_to_be_harmless(
+    log: Log, postgres_server: Server, state: str, counts: bool
+) -> None:
+    shared = log.connect()
+    head = taken(shared)
+    append(shared, head.term, 1)
+    postgres_server.sql(
+        "CREATE OR REPLACE FUNCTION retain.warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"RAISE WARNING 'of what nobody knows' USING ERRCODE = '{state}'; RETURN NEW; END $$",
+        "CREATE TRIGGER warn BEFORE INSERT ON retain.frames FOR EACH ROW EXECUTE FUNCTION retain.warn()",
+    )
+    if counts:
+        append(shared, head.term, 2)
+    else:
+        with pytest.raises(Unsettled, match="of what nobody knows"):
+            append(shared, head.term, 2)
+    assert log.frames() == [frame(1), frame(2)]
+
+
 def test_a_session_that_is_ended_while_it_waits_is_settled(log: Log, postgres_server: Server) -> None:
     leader = log.leader()
     commit(leader, 1)
