@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from retain import journal
 from retain.engine import wire
@@ -39,6 +39,9 @@ class Loaded(NamedTuple):
     covered: int
     sighting: Sighting | None
 
+
+MANY_RECORDS: Final = 10_000
+"""Records from which a state may be so large that walking it costs more than counting what is frozen."""
 
 _stamp = tuple.__new__
 
@@ -76,7 +79,7 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
         # Opening finishes an erasure that a crash interrupted; its closing record was not replayed.
         if log.head.seq > state.seq:
             state.skip(log.head.seq, log.head.time)
-        if collecting and not gc.get_freeze_count():
+        if collecting and state.seq >= MANY_RECORDS and not gc.get_freeze_count():
             # Into the oldest generation unwalked: the next collection would walk all of it as new.
             gc.freeze()
             gc.unfreeze()
