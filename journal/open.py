@@ -92,8 +92,9 @@ def _open(
             segment, _ = create_segment(disk, identity, 1, Chain(Frontier(), 0))
         segments = [segment]
     # 4: read and check; this changes nothing on disk.
-    reading = Replay(disk, segments, replay, after=after, anchor=anchor)
+    reading = Replay(disk, segments, replay, after=after, anchor=anchor, children=options.verifiers)
     reading.run()
+    notices += reading.notices
     if reading.last.opener.table is not None:
         file = reading.last.segment.file
         raise Corrupt(f"{file} was rewritten, so another segment must follow it", file=file)

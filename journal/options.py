@@ -27,6 +27,8 @@ class JournalOptions:
 
     `shared`: the folder follows a shared log (`retain.journal.shared`), and appends only while it leads.
     `identity`: of the journal that an empty folder gets; drawn if empty. A node that joins gets the others'.
+    `verifiers`: most processes that verify sealed segments while this one applies their records; None: one
+    for each further processor, if there is enough to verify.
     `segment_age_ns`: a segment also ends when its first record is so old, in nanoseconds; 0: by size alone.
     """
 
@@ -38,6 +40,7 @@ class JournalOptions:
     shared: bool = False
     segment_age_ns: int = 0
     identity: bytes = b""
+    verifiers: int | None = None
 
     def __post_init__(self) -> None:
         assert 0 < self.segment_bytes < 1 << 31, "an offset in a segment must fit into 32 bits"

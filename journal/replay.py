@@ -17,6 +17,8 @@ from retain.journal.segments.anchor import Anchor
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import ANCHOR_FILE, Segment, segment_for
 from retain.journal.segments.reader import SegmentReader
+from retain.journal.segments.verdict import Verdict
+from retain.journal.verified.pool import verifiers
 
 
 class Replay:
@@ -35,14 +37,18 @@ class Replay:
         *,
         after: Position | None,
         anchor: Anchor | None,
+        children: int | None = 0,
     ) -> None:
+        """Read nothing yet. `children`: processes that verify sealed segments; None: as it is worth it."""
         self.ledger = Ledger()
+        self.notices: list[str] = []
         self._disk = disk
         self._segments = segments
         self._replay = replay
         self._after = after or Position(0, b"")
         self._matched = after is None
         self._anchor = anchor
+        self._children = children
 
     def run(self) -> None:
         """Pass every record after the position to the replay function.
@@ -50,9 +56,13 @@ class Replay:
         Raises `Corrupt`, `UnknownVersion`; raises `PositionMismatch` before the first record was passed.
         """
         start = segment_for(self._segments, self._after.seq)
+        segments = self._segments[start:]
         reader: SegmentReader | None = None
-        for segment in self._segments[start:]:
-            reader = self._read(segment, reader)
+        with verifiers(self._disk, segments, self._children) as self._verifiers:
+            self._verifiers.begin(segments[1:-1])
+            for segment in segments:
+                reader = self._read(segment, reader)
+        self.notices += self._verifiers.notices
         assert reader is not None, "a journal has a segment"
         self.last = reader
         self._finish()
@@ -68,10 +78,22 @@ class Replay:
             self._passed(frontier.size, frontier.root(), segment.number, reader.offset)
             if not self._matched:
                 self._skip(reader)
-            is_last = segment is self._segments[-1]
-            for frame in reader.last_frames() if is_last else reader.sealed_frames():
-                self._take(frame, segment)
+            if segment is self._segments[-1]:
+                for frame in reader.last_frames():
+                    self._take(frame, segment)
+            elif (verdict := self._verdict(segment, file)) is None:
+                for frame in reader.sealed_frames():
+                    self._take(frame, segment)
+            else:
+                for frame in reader.verified_frames(verdict):
+                    self._pass_on(frame, segment, frame.records)
         return reader
+
+    def _verdict(self, segment: Segment, file: SegmentFile) -> Verdict | None:
+        """Return another process's verdict on a sealed segment, if the roots in it need not be compared."""
+        verdict = self._verifiers.verdict(segment, file.size())
+        later = self._anchor is None or self._anchor.segment > segment.number
+        return verdict if self._matched and later else None
 
     def _skip(self, reader: SegmentReader) -> None:
         """Skip the records before the position: the heads contain its place, and the erasures."""
@@ -83,15 +105,17 @@ class Replay:
             self._passed(frontier.size, frontier.root() if compared else b"", reader.segment.number, at)
 
     def _take(self, frame: Frame, segment: Segment) -> None:
-        records, replay = frame.records, self._replay
-        last = records[-1].header.seq
-        if self._matched:
-            for record in records:
-                replay(record)
-        elif last > self._after.seq:
+        matched, last = self._matched, frame.records[-1].header.seq
+        if not matched and last > self._after.seq:
             self._mismatch()
-        if self._anchor is not None or not self._matched:
+        if self._anchor is not None or not matched:
             self._passed(last, frame.root, segment.number, frame.offset + frame.extent)
+        self._pass_on(frame, segment, frame.records if matched else ())
+
+    def _pass_on(self, frame: Frame, segment: Segment, records: Sequence[Record]) -> None:
+        replay = self._replay
+        for record in records:
+            replay(record)
         if frame.holes:
             self.ledger.add_holes(segment.number, frame.holes)
         self._note(frame.own, segment, frame.offset)

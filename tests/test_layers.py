@@ -54,7 +54,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "journal/followed.py": FILES | {"journal/lookup", "journal/tail.py"},
     "journal/proofs": FILES | {"journal/lookup"},
     "journal/compaction": FILES | {"journal/erasure", "journal/lookup"},
-    "journal/replay.py": FILES | {"journal/erasure"},
+    "journal/replay.py": FILES | {"journal/erasure", "journal/verified"},
+    "journal/verified": FILES | {"journal/uncollected.py"},
     "journal/check": FILES
     | {
         "journal/compaction",

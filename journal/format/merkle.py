@@ -89,6 +89,27 @@ class Frontier:
         return Frontier(self._size, self._peaks)
 
 
+class Believed(Frontier):
+    """A tree of which only size and root are known. After the next leaf, the root is unknown."""
+
+    __slots__ = ("_believed",)
+
+    def __init__(self, size: int, root: bytes) -> None:
+        super().__init__()
+        self._size = size
+        self._believed = root
+
+    def extend(self, entries: Iterable[bytes]) -> None:
+        self._size += sum(1 for _ in entries)
+        self._believed = b""
+
+    def root(self) -> bytes:
+        return self._believed
+
+    def copy(self) -> Frontier:
+        return Believed(self._size, self._believed)
+
+
 def tree_root(leaves: Iterable[bytes]) -> bytes:
     """Return the root over leaf hashes, in one pass and O(log n) memory."""
     frontier = Frontier()

@@ -14,7 +14,7 @@ from retain.journal.format import parts
 from retain.journal.format.codec import Decoder
 from retain.journal.format.frame import Chain, Damage, Frame, Prefix, parse_head, parse_header, parse_prefix
 from retain.journal.format.limits import PREFIX_BYTES, READ_CHUNK
-from retain.journal.format.merkle import Frontier
+from retain.journal.format.merkle import Believed
 from retain.journal.format.record import Header, Record, address
 from retain.journal.format.whitening import Whitening
 from retain.journal.segments.file import SegmentFile
@@ -144,24 +144,3 @@ def _body(part: bytes, size: int, commitment: bytes) -> bytes | None:
         return b""
     whole = len(part) == size and parts.commitment(part) == commitment
     return parts.body(part) if whole else None
-
-
-class Believed(Frontier):
-    """A tree of which only size and root are known. After the next leaf, the root is unknown."""
-
-    __slots__ = ("_believed",)
-
-    def __init__(self, size: int, root: bytes) -> None:
-        super().__init__()
-        self._size = size
-        self._believed = root
-
-    def extend(self, entries: Iterable[bytes]) -> None:
-        self._size += sum(1 for _ in entries)
-        self._believed = b""
-
-    def root(self) -> bytes:
-        return self._believed
-
-    def copy(self) -> Frontier:
-        return Believed(self._size, self._believed)

@@ -10,14 +10,16 @@ from retain.journal.format.codec import Decoder, Want
 from retain.journal.format.frame import Chain, Damage, Frame
 from retain.journal.format.limits import READ_CHUNK
 from retain.journal.format.record import Header, Record, Verb
+from retain.journal.format.verified import VerifiedDecoder, chunk_sum
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Opener
 from retain.journal.segments.heads import FrameHead, headers_of, heads, records_in
 from retain.journal.segments.tail import Tear, corrupt, judge, last_byte
+from retain.journal.segments.verdict import Verdict
 
 
 class SegmentReader:
-    """Frames of one segment, read in one of three ways: sealed, last, or growing.
+    """Frames of one segment, read in one of four ways: sealed, verified, last, or growing.
 
     Afterwards, `chain` and `offset` are the end of the good frames, `last_frame_at` is the start of the last
     one (-1: there is none), and `tear` the torn write after them.
@@ -85,6 +87,42 @@ class SegmentReader:
         if found.offset != self._file.size():
             raise corrupt(self.segment.file, found)
         self._stop()
+
+    def verified_frames(self, verdict: Verdict) -> Iterator[Frame]:
+        """Yield the frames of a sealed segment that another process has read and verified.
+
+        Their `root` is empty. Raises `Corrupt` if this reading finds other bytes; no frame of those was
+        yielded.
+        """
+        decoder = VerifiedDecoder(
+            self.chain,
+            verdict.holes,
+            segment=self.segment.number,
+            offset=self.offset,
+            whitening=self.opener.whitening,
+        )
+        at = self.offset
+        for known in verdict.sums:
+            data = self._file.pread(at, READ_CHUNK)
+            if chunk_sum(data) != known:
+                raise self._changed(at, decoder.chain.frontier.size + 1)
+            decoder.feed(data)
+            at += len(data)
+            try:
+                while isinstance(found := decoder.next(), Frame):
+                    self.last_frame_at = found.offset
+                    yield found
+            except Damage as damage:
+                raise corrupt(self.segment.file, damage) from damage
+        size = decoder.chain.frontier.size
+        if (decoder.offset, size) != (verdict.offset, verdict.chain.frontier.size):
+            raise self._changed(decoder.offset, size + 1)
+        self.chain, self.offset = verdict.chain, verdict.offset
+
+    def _changed(self, offset: int, seq: int) -> Corrupt:
+        file = self.segment.file
+        text = f"{file}, offset {offset}, record {seq}: two readings differ; check the disk and the memory"
+        return Corrupt(text, file=file, offset=offset, seq=seq)
 
     def last_frames(self) -> Iterator[Frame]:
         """Yield the frames of the last segment, up to a torn write. Raises `Corrupt`."""

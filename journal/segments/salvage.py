@@ -13,9 +13,9 @@ from retain.journal.errors import Corrupt
 from retain.journal.format.codec import Decoder, Want
 from retain.journal.format.frame import Chain, Damage, Frame, Prefix, parse_head, parse_prefix
 from retain.journal.format.limits import PREFIX_BYTES, READ_CHUNK, SECTOR
+from retain.journal.format.merkle import Believed
 from retain.journal.format.whitening import Whitening
 from retain.journal.segments.files import Opener, Segment
-from retain.journal.segments.heads import Believed
 from retain.journal.segments.tail import Tear, judge
 
 
