@@ -17,7 +17,7 @@ from retain.journal.segments.anchor import Anchor
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import ANCHOR_FILE, Segment, segment_for
 from retain.journal.segments.reader import SegmentReader
-from retain.journal.segments.verdict import Verdict
+from retain.journal.segments.verdict import SegmentVerdict
 from retain.journal.verified.pool import verifiers
 
 
@@ -89,7 +89,7 @@ class Replay:
                     self._pass_on(frame, segment, frame.records)
         return reader
 
-    def _verdict(self, segment: Segment, file: SegmentFile) -> Verdict | None:
+    def _verdict(self, segment: Segment, file: SegmentFile) -> SegmentVerdict | None:
         """Return another process's verdict on a sealed segment, if the roots in it need not be compared."""
         verdict = self._verifiers.verdict(segment, file.size())
         later = self._anchor is None or self._anchor.segment > segment.number

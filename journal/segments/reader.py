@@ -15,7 +15,7 @@ from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Opener
 from retain.journal.segments.heads import FrameHead, headers_of, heads, records_in
 from retain.journal.segments.tail import Tear, corrupt, judge, last_byte
-from retain.journal.segments.verdict import Verdict
+from retain.journal.segments.verdict import SegmentVerdict
 
 
 class SegmentReader:
@@ -88,7 +88,7 @@ class SegmentReader:
             raise corrupt(self.segment.file, found)
         self._stop()
 
-    def verified_frames(self, verdict: Verdict) -> Iterator[Frame]:
+    def verified_frames(self, verdict: SegmentVerdict) -> Iterator[Frame]:
         """Yield the frames of a sealed segment that another process has read and verified.
 
         Their `root` is empty. Raises `Corrupt` if this reading finds other bytes; no frame of those was

@@ -15,7 +15,7 @@ from retain.journal.format.record import Part
 _HOLE = struct.Struct(">QBQIB")
 
 
-class Verdict(NamedTuple):
+class SegmentVerdict(NamedTuple):
     """Every frame of a segment is good: its place, its parts, and that it continues the tree.
 
     `sums` has the CRC-32C of each `READ_CHUNK` of its frames, so that a second reading is known to have found

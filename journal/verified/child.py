@@ -20,7 +20,7 @@ from retain.journal.format.verified import chunk_sum
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Segment
 from retain.journal.segments.reader import SegmentReader
-from retain.journal.segments.verdict import Verdict, pack_holes
+from retain.journal.segments.verdict import SegmentVerdict, pack_holes
 from retain.journal.uncollected import uncollected
 
 LENGTH_BYTES = 4
@@ -42,14 +42,14 @@ class _SummedFile(SegmentFile):
         return data
 
 
-def verdict_on(disk: Disk, segment: Segment) -> Verdict:
+def verdict_on(disk: Disk, segment: Segment) -> SegmentVerdict:
     """Read a sealed segment and verify all of it. Raises `Corrupt`, `UnknownVersion`, `OSError`."""
     holes: list[Hole] = []
     with _SummedFile(disk, segment) as file:
         reader = SegmentReader(file)
         for frame in reader.sealed_frames():
             holes += frame.holes
-    return Verdict(tuple(file.sums), reader.chain, reader.offset, pack_holes(holes))
+    return SegmentVerdict(tuple(file.sums), reader.chain, reader.offset, pack_holes(holes))
 
 
 def send(stream: IO[bytes], data: bytes) -> None:

@@ -21,7 +21,7 @@ from retain.journal.disk.interface import Disk
 from retain.journal.disk.real import RealDisk
 from retain.journal.format.limits import MIB
 from retain.journal.segments.files import Segment
-from retain.journal.segments.verdict import Verdict
+from retain.journal.segments.verdict import SegmentVerdict
 from retain.journal.verified.child import BAD, GOOD, receive, send
 
 MODULE = "retain.journal.verified.child"
@@ -90,7 +90,7 @@ class Verifiers:
             else:
                 self._threads.append(thread)
 
-    def verdict(self, segment: Segment, size: int) -> Verdict | None:
+    def verdict(self, segment: Segment, size: int) -> SegmentVerdict | None:
         """Return the verdict on the next segment, of `size` bytes; None if the caller must verify it."""
         number = segment.number
         with self.changed:
@@ -105,7 +105,7 @@ class Verifiers:
             self._doubt(segment, answer[1:].decode(errors="replace"))
         elif answer[:1] == GOOD:
             try:
-                return Verdict.unpack(answer[1:])
+                return SegmentVerdict.unpack(answer[1:])
             except ValueError as error:
                 self._doubt(segment, str(error))
         return None

@@ -20,7 +20,7 @@ from retain.journal.options import JournalOptions
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import list_segments
 from retain.journal.segments.reader import SegmentReader
-from retain.journal.segments.verdict import Verdict
+from retain.journal.segments.verdict import SegmentVerdict
 from retain.journal.testing.memory import MemoryDisk
 from retain.journal.verified.child import verdict_on
 from retain.journal.verified.pool import LEAST_BYTES, Verifiers, verifiers
@@ -52,7 +52,7 @@ def started(disk: Disk, options: JournalOptions, children: int) -> tuple[list[Re
     return records, notices
 
 
-def frames_of(disk: Disk, number: int, verdict: Verdict | None) -> tuple[list[Frame], SegmentReader]:
+def frames_of(disk: Disk, number: int, verdict: SegmentVerdict | None) -> tuple[list[Frame], SegmentReader]:
     segment = list_segments(disk)[number - 1]
     with SegmentFile(disk, segment) as file:
         reader = SegmentReader(file)
@@ -77,7 +77,7 @@ def test_a_verified_segment_reads_as_a_sealed_one(seed: int) -> None:
     assert len(sealed) > 1
     holes = 0
     for segment in sealed:
-        verdict = Verdict.unpack(verdict_on(disk, segment).pack())
+        verdict = SegmentVerdict.unpack(verdict_on(disk, segment).pack())
         slow, before = frames_of(disk, segment.number, None)
         quick, after = frames_of(disk, segment.number, verdict)
         assert plain(quick) == plain(slow)
@@ -124,7 +124,7 @@ def test_a_segment_that_is_shorter_or_longer_than_verified_is_refused(cut: int) 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", b"\x96" + b"\x00" * 6])
 def test_an_answer_that_is_no_verdict_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a verdict"):
-        Verdict.unpack(data)
+        SegmentVerdict.unpack(data)
 
 
 def test_a_start_with_children_finds_the_same_records(tmp_path: Path) -> None:
