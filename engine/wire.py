@@ -30,7 +30,7 @@ CODES: dict[int, type[Event]] = {
     104: areas.KeysExpired,
     105: areas.AreaDeleted,
     106: areas.AreaRestated,
-    201: settings.DocumentStated,
+    201: settings.DocumentSet,
     202: settings.DocumentChanged,
     203: settings.ChangeContinued,
     204: settings.DocumentDeleted,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, tzinfo
 from typing import Final
+from unicodedata import category, name
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -17,6 +19,13 @@ HOUR: Final = 3600
 DAY: Final = 86_400
 DUE_S: Final = 3 * DAY
 """Data that ends within this time is shown as due."""
+BRIEF_MAX: Final = 180
+"""Characters of a name that a list shows."""
+_UNSEEN: Final = re.compile(
+    "([\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff])"
+)
+"""Characters without a picture. The joiners of emoji and of scripts (U+200C, U+200D) are not among them."""
+_JOINER: Final = "\u200d"
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -116,9 +125,49 @@ def size(value: int) -> str:
     return f"{value:,}{NBSP}B" if unit == "B" else f"{amount:,.1f}{NBSP}{unit}"
 
 
+def visible(value: str) -> Markup:
+    """Return a client's text with characters that are not seen shown by their code points.
+
+    Among them are those that reverse what follows: with one, `evilgpj.wav` would look like `evilvaw.jpg`.
+    """
+    return Markup("<bdi>{}</bdi>").format(_shown(value))
+
+
 def breakable(value: str) -> Markup:
-    """Return a path that may be broken after each slash."""
-    return Markup("/<wbr>").join(escape(part) for part in value.split("/"))
+    """Return a path that may be broken after each slash, as `visible` shows it."""
+    return Markup("<bdi>{}</bdi>").format(Markup("/<wbr>").join(_shown(part) for part in value.split("/")))
+
+
+def brief(value: str) -> Markup:
+    """Return a path for a list: of a long one its beginning and its end, and the whole as its title.
+
+    A link to a page that shows the whole should be around it.
+    """
+    if len(value) <= BRIEF_MAX:
+        return breakable(value)
+    first, last = BRIEF_MAX * 2 // 3, len(value) - BRIEF_MAX // 3
+    while first > 1 and _joins(value[first - 1 : first + 1]):
+        first -= 1
+    while last < len(value) - 1 and _joins(value[last - 1 : last + 1]):
+        last += 1
+    pieces = breakable(value[:first]), breakable(value[last:])
+    return Markup('<span title="{}">{}<span class="cut">…</span>{}</span>').format(value, *pieces)
+
+
+def _shown(value: str) -> Markup:
+    return Markup("").join(
+        _code_point(one) if _UNSEEN.match(one) else escape(one) for one in _UNSEEN.split(value)
+    )
+
+
+def _code_point(one: str) -> Markup:
+    words = name(one, "CONTROL CHARACTER").lower()
+    return Markup('<span class="unseen" title="{}">U+{:04X}</span>').format(words, ord(one))
+
+
+def _joins(pair: str) -> bool:
+    """Return whether the second character continues what the first begins."""
+    return category(pair[1]) in ("Mn", "Me", "Sk") or _JOINER in pair
 
 
 @pass_context
@@ -150,4 +199,6 @@ FILTERS: Final = {
     "counted": counted,
     "size": size,
     "breakable": breakable,
+    "visible": visible,
+    "brief": brief,
 }

@@ -36,7 +36,7 @@ _KINDS: Final[dict[type[Event], str]] = {
     areas.AreaUpdated: "area.updated",
     areas.FileStored: "area.updated",
     areas.AreaDeleted: "area.deleted",
-    settings.DocumentStated: "settings.changed",
+    settings.DocumentSet: "settings.changed",
     settings.DocumentChanged: "settings.changed",
     settings.DocumentDeleted: "settings.deleted",
     containers.ContainerCreated: "container.created",

@@ -13,13 +13,13 @@ from retain.engine.settings.events import (
     ChangeContinued,
     DocumentChanged,
     DocumentDeleted,
-    DocumentStated,
+    DocumentSet,
 )
 from retain.engine.settings.model import MISSING, Document, Path
 from retain.engine.settings.state import SettingsState
 from retain.journal.lookup.trail import Trail
 
-Recorded = DocumentStated | DocumentChanged | ChangeContinued | DocumentDeleted
+Recorded = DocumentSet | DocumentChanged | ChangeContinued | DocumentDeleted
 """The events of a document."""
 
 
@@ -78,7 +78,7 @@ def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
         if not isinstance(event, Recorded):
             continue
         match event:
-            case DocumentStated():
+            case DocumentSet():
                 state.stated(event, stamp)
             case DocumentChanged():
                 state.changed(event, stamp)

@@ -72,7 +72,7 @@ def page(
         after: Only those after it; the page that is nearest.
         rows: How many at most.
         most: Most records examined.
-        seconds: Longest time; None for no limit. At least one record is examined.
+        seconds: Longest time from the first record on; None for no limit. At least one record is examined.
         clock: Tells the time, in seconds.
 
     Raises:
@@ -82,7 +82,7 @@ def page(
     number = None if wanted.number is None else bytes.fromhex(wanted.number)
     newer: int | None
     older: int | None
-    limits = _Limits(rows, most, None if seconds is None else clock() + seconds, clock)
+    limits = _Limits(rows, most, seconds, clock)
     if after is not None:
         spots = trail.after(after, resource=number, start=wanted.since, stop=wanted.until)
         found = _found(spots, wanted, limits)
@@ -136,22 +136,24 @@ class _Found:
     looked_at: int = 0
     next: int | None = None
     reached: int | None = None
+    began: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """The limits of one page; `until` is a time of `clock`."""
+    """The limits of one page; `seconds` counts from the first record: to find it may need an index first."""
 
     rows: int
     most: int
-    until: float | None
+    seconds: float | None
     clock: Callable[[], float]
 
     def reached(self, found: _Found) -> bool:
         """Return whether the page ends here, with records left."""
         if not found.looked_at:
+            found.began = self.clock()
             return False
-        late = self.until is not None and self.clock() >= self.until
+        late = self.seconds is not None and self.clock() >= found.began + self.seconds
         return late or len(found.pairs) == self.rows or found.looked_at == self.most
 
 

@@ -188,7 +188,7 @@ class _Carrying(SettingsEvent):
 
 
 @fact
-class DocumentStated(_Carrying):
+class DocumentSet(_Carrying):
     """A level document was made, replaced as a whole, or restated so that older records may be erased.
 
     Attributes:
@@ -245,7 +245,7 @@ def stated(text: bytes, value: Any, **facts: Any) -> Iterator[SettingsEvent]:
     """Yield the events that state a document in full."""
     data, further = Content.of(text)
     result = Result(value, len(text))
-    yield DocumentStated(data=data, result=None if further else result, **facts)
+    yield DocumentSet(data=data, result=None if further else result, **facts)
     facts.pop("born", None)
     facts.pop("first", None)
     yield from _continued(further, result, facts)

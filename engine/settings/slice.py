@@ -22,7 +22,7 @@ from retain.engine.settings.events import (
     ChangeContinued,
     DocumentChanged,
     DocumentDeleted,
-    DocumentStated,
+    DocumentSet,
 )
 from retain.engine.settings.model import Document, Level, Place
 from retain.engine.settings.sliced import LONG_BYTES
@@ -40,7 +40,7 @@ class SettingsSlice(SettingsState):
 
     def handlers(self) -> Mapping[type[Event], Apply]:
         return {
-            DocumentStated: self.stated,
+            DocumentSet: self.stated,
             DocumentChanged: self.changed,
             ChangeContinued: self.continued,
             DocumentDeleted: self.deleted,

@@ -16,7 +16,7 @@ from retain.engine.settings.events import (
     ChangeContinued,
     DocumentChanged,
     DocumentDeleted,
-    DocumentStated,
+    DocumentSet,
     Op,
     Result,
     SettingsEvent,
@@ -84,7 +84,7 @@ class SettingsState:
         self.user_devices: dict[tuple[str, str], int] = {}
         self.recent: deque[tuple[int, Place]] = deque(maxlen=RECENT_MAX)
         self.shown = ShownTexts()
-        self._begun: tuple[DocumentStated | DocumentChanged, Stamp, list[bytes]] | None = None
+        self._begun: tuple[DocumentSet | DocumentChanged, Stamp, list[bytes]] | None = None
 
     def next_revision(self, own: Document | None) -> int:
         """Return the number of the next change of a document, None if the document is to be created.
@@ -128,8 +128,8 @@ class SettingsState:
             and self.usage == other.usage
         )
 
-    def stated(self, event: DocumentStated, stamp: Stamp) -> None:
-        """Apply `DocumentStated`."""
+    def stated(self, event: DocumentSet, stamp: Stamp) -> None:
+        """Apply `DocumentSet`."""
         self._begun = (event, stamp, []) if event.data.pieces > 1 else None
         if self._begun is None:
             self._state(event, event.result or _stated(event.data.text()), stamp)
@@ -150,7 +150,7 @@ class SettingsState:
             return
         self._begun = None
         text = partial(whole.data.text, pieces)
-        if isinstance(whole, DocumentStated):
+        if isinstance(whole, DocumentSet):
             self._state(whole, event.result or _stated(text()), begun)
         else:
             self._change(whole, event.result, text, begun)
@@ -160,7 +160,7 @@ class SettingsState:
         self._put(event.place, None)
         self.recent.append((stamp.seq, event.place))
 
-    def _state(self, event: DocumentStated, result: Result, stamp: Stamp) -> None:
+    def _state(self, event: DocumentSet, result: Result, stamp: Stamp) -> None:
         born, first = event.born or stamp.time, event.first or stamp.seq
         document = Document(event.resource, event.revision, result.value, result.size, born, first)
         self._put(event.place, document)

@@ -23,7 +23,7 @@ from retain.engine.holds import HoldKind
 
 AREAS: Final = "/console/areas"
 PER_PAGE: Final = 50
-TEXT_MAX: Final = 2000
+TEXT_MAX: Final = 1000
 """Characters of a text that are shown; the whole text can be downloaded."""
 _DIGITS: Final = 20
 

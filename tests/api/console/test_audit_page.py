@@ -18,7 +18,7 @@ from retain.api.console.evidence.bench import Bench
 from retain.api.console.pages import audit, audit_work
 from retain.engine import Conflict, Inline
 from retain.engine.areas import CreateArea, UpdateArea
-from retain.engine.audit.timeline import TimelinePage
+from retain.engine.audit.timeline import TimelinePage, page
 from retain.engine.audit.verify import Verification
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.entries import ContentHeaders
@@ -217,6 +217,7 @@ async def test_a_page_looks_at_no_more_records_than_its_bound(monkeypatch: pytes
             )
         browser = await server.signed_in()
         monkeypatch.setattr(Trail, "before", counting)
+        monkeypatch.setitem(page.__kwdefaults__, "clock", lambda: 0.0)
         await browser.get("/console/audit")
         assert len(looked) == 51
 

@@ -211,7 +211,7 @@ async def test_the_interface_follows_the_configuration(client: Client) -> None:
 
 async def test_every_change_names_its_actor_and_cause(client: Client) -> None:
     from retain.engine import Cause
-    from retain.engine.settings.events import DocumentChanged, DocumentDeleted, DocumentStated
+    from retain.engine.settings.events import DocumentChanged, DocumentDeleted, DocumentSet
     from retain.engine.wire import from_record
     from retain.journal import scan
 
@@ -220,7 +220,7 @@ async def test_every_change_names_its_actor_and_cause(client: Client) -> None:
     await client.call("DELETE", "global", user=ANN)
     events = [event for record in scan(client.disk) if (event := from_record(record)) is not None]
     assert [(type(event), event.actor, event.cause) for event in events] == [
-        (DocumentStated, "user:ann", Cause.REQUEST),
+        (DocumentSet, "user:ann", Cause.REQUEST),
         (DocumentChanged, "user:root", Cause.REQUEST),
         (DocumentDeleted, "user:ann", Cause.REQUEST),
     ]

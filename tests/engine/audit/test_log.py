@@ -184,7 +184,7 @@ def test_every_event_names_its_subject_from_its_details() -> None:
     place = {"application": "app", "level": 0, "device": "", "user": ""}
     assert subjects["DocumentChanged"](place) == "app"
     assert subjects["DocumentChanged"]({**place, "level": 1, "user": "eve"}) == "app/user:eve"
-    assert subjects["DocumentStated"]({**place, "level": 2, "user": "eve", "device": "d"}) == "app/device:d"
+    assert subjects["DocumentSet"]({**place, "level": 2, "user": "eve", "device": "d"}) == "app/device:d"
     assert subjects["BlobPut"]({"account": "a", "container": "c", "blob": "b/d"}) == "a/c/b/d"
     assert subjects["ContainerDeleted"]({"account": "a", "container": "c"}) == "a/c"
     assert subjects["TokenIssued"]({"account": "a", "container": None}) == "a"

@@ -115,7 +115,7 @@ def test_a_page_that_finds_little_says_how_far_it_looked(disk: MemoryDisk) -> No
     one = page(Trail(disk), Filter(actor="somebody-else"), most=10)
     assert (one.entries, one.looked_at) == ((), 10)
     assert one.reached is not None
-    assert page(Trail(disk), Filter(), rows=10).reached is None
+    assert page(Trail(disk), Filter(), rows=10, seconds=None).reached is None
 
 
 def test_a_page_ends_after_its_time_and_the_next_one_goes_on_from_there(disk: MemoryDisk) -> None:
@@ -137,6 +137,20 @@ def test_a_page_ends_after_its_time_and_the_next_one_goes_on_from_there(disk: Me
     assert seqs == expected[::-1]
     assert pages > 5
     assert page(Trail(disk), wanted, seconds=0, clock=lambda: 1.0).looked_at == 1
+
+
+def test_reading_the_index_first_leaves_the_page_its_time() -> None:
+    """Otherwise the first page after a start would hold a single record."""
+    disk, now = MemoryDisk(), [0.0]
+    trio.run(filled, disk, SteppedClock(), False)
+
+    class SlowTrail(Trail):
+        def before(self, *args: Any, **named: Any) -> Any:
+            now[0] += 60  # the index
+            yield from super().before(*args, **named)
+
+    found = page(SlowTrail(disk), Filter(), seconds=0.06, clock=lambda: now[0])
+    assert found.older is None
 
 
 async def test_what_is_appended_is_found_without_reading_the_rest_again() -> None:
