@@ -7,10 +7,10 @@ entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry
+from retain.engine.blobs.tag_condition import Expression, matches
 from retain.engine.core.errors import Conflict, PreconditionFailed
 from retain.engine.core.time import SECOND
 
@@ -54,7 +54,7 @@ class Conditions:
     if_none_match: ETags | None = None
     modified_since: int | None = None
     unmodified_since: int | None = None
-    tags: Callable[[Mapping[str, str]], bool] | None = None
+    tags: Expression | None = None
     lease: str | None = None
 
     def of_the_holder(self) -> Conditions:
@@ -95,7 +95,7 @@ class Conditions:
         )
 
     def _tags_hold(self, entry: BlobEntry | ContainerEntry | None) -> bool:
-        return self.tags is None or (isinstance(entry, BlobEntry) and self.tags(dict(entry.tags)))
+        return self.tags is None or (isinstance(entry, BlobEntry) and matches(self.tags, dict(entry.tags)))
 
 
 _UNMET = "a condition of the request is not met by the blob's present state"

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from retain.api.blobs.tagquery.if_tags import matches, parse_if_tags
+from retain.api.blobs.tagquery.if_tags import parse_if_tags
 from retain.api.blobs.wire import etag
 from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.wire.names import lease_id
 from retain.api.blobs.wire.times import http_date, parse_http_date
 from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions, ETags
+from retain.engine.blobs.tag_condition import matches
 from retain.engine.core.time import SECOND
 
 Header = Callable[[str], str | None]
@@ -40,13 +41,12 @@ def parse_conditions(header: Header, *, prefix: str = "", write: bool = False) -
         return UNCONDITIONAL
     if write and (match or unmodified) and (none_match or modified):
         raise AzureError("MultipleConditionHeadersNotSupported")
-    expression = parse_if_tags(tags_text, tags_name) if tags_text else None
     return Conditions(
         if_match=_etags(f"{prefix}if-match", match, single=write),
         if_none_match=_etags(f"{prefix}if-none-match", none_match, single=write),
         modified_since=_date(f"{prefix}if-modified-since", modified, write=write),
         unmodified_since=_date(f"{prefix}if-unmodified-since", unmodified, write=write),
-        tags=None if expression is None else lambda tags: matches(expression, tags),
+        tags=parse_if_tags(tags_text, tags_name) if tags_text else None,
         lease=lease,
     )
 
@@ -64,7 +64,7 @@ def check_read(conditions: Conditions, tick: int, modified: int, tags: Mapping[s
         raise AzureError("ConditionNotMet")
     if conditions.unmodified_since is not None and _is_later(modified, conditions.unmodified_since):
         raise AzureError("ConditionNotMet")
-    if conditions.tags is not None and not conditions.tags(tags):
+    if conditions.tags is not None and not matches(conditions.tags, tags):
         raise AzureError("ConditionNotMet")
     verdicts = []
     if conditions.if_none_match is not None:

@@ -5,60 +5,14 @@ The grammar of `where` without `@container`, plus `<>`, OR and parentheses; AND 
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
 
 from retain.api.blobs.tagquery.words import CONTAINER, QueryError, Sort, Word, tag_value, unexpected, words
 from retain.api.blobs.wire.errors import invalid_header
+from retain.engine.blobs.tag_condition import AllOf, AnyOf, Comparison, Expression
 
 MAX_DEPTH: Final = 32
-
-_COMPARE: Final[dict[str, Callable[[str, str], bool]]] = {
-    "=": operator.eq,
-    "<>": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A comparison of one key with a value. A blob without the key fails it, also with `<>`."""
-
-    key: str
-    operator: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Every part must hold."""
-
-    parts: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """One part must hold."""
-
-    parts: tuple[Expression, ...]
-
-
-Expression = Comparison | AllOf | AnyOf
-
-
-def matches(expression: Expression, tags: Mapping[str, str]) -> bool:
-    """Return whether tags satisfy an expression."""
-    if isinstance(expression, AllOf):
-        return all(matches(part, tags) for part in expression.parts)
-    if isinstance(expression, AnyOf):
-        return any(matches(part, tags) for part in expression.parts)
-    value = tags.get(expression.key)
-    return value is not None and _COMPARE[expression.operator](value, expression.value)
 
 
 def parse_if_tags(text: str, header: str) -> Expression:

@@ -31,6 +31,7 @@ from retain.engine.blobs.commands import DeleteBlob, SetBlobTags
 from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.entries import BlobEntry
 from retain.engine.blobs.queries import ends_at, get_blob
+from retain.engine.blobs.tag_condition import SameTags
 from retain.engine.holds import Hold, HoldKind, LiftHold, SetHold
 
 BLOB: Final = f"{CONTAINERS}/<tenant>/<container>/blob"
@@ -161,17 +162,13 @@ async def set_tags(call: PageCall, tenant: str, container: str) -> Response:
     if pairs is None:
         return await _page(call, tenant, container, name, status=400, tags=form)
     before = sent.get("before", "").replace("\r\n", "\n")
-
-    def unchanged(tags: object) -> bool:
-        return isinstance(tags, dict) and "\n".join(f"{key}={value}" for key, value in tags.items()) == before
-
     command = SetBlobTags(
         actor=call.actor,
         account=tenant,
         container=container,
         name=name,
         tags=pairs,
-        conditions=Conditions(tags=unchanged),
+        conditions=Conditions(tags=SameTags(before)),
     )
     try:
         await call.desk.engine.submit(command)

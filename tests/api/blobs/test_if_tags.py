@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from retain.api.blobs.tagquery.if_tags import AllOf, AnyOf, Comparison, matches, parse_if_tags
+from retain.api.blobs.tagquery.if_tags import parse_if_tags
 from retain.api.blobs.wire.errors import AzureError
+from retain.engine.blobs.tag_condition import AllOf, AnyOf, Comparison, matches
 
 TAGS = {"status": "done", "rank": "010", "n-1": "x"}
 

@@ -16,6 +16,7 @@ from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.container_commands import DeleteContainer
 from retain.engine.blobs.entries import ContentHeaders, CopyInfo, pieces, ticks
 from retain.engine.blobs.queries import get_blob
+from retain.engine.blobs.tag_condition import Comparison
 from retain.engine.core.body import Inline, OnDisk
 from retain.engine.core.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 from tests.kit.blobs import ACCOUNT, BlobDesk
@@ -184,8 +185,8 @@ class TestConditionsOfAWrite:
             (Conditions(if_match=exactly(1)), False),
             (Conditions(if_match=ANY, unmodified_since=-1), True),
             (Conditions(if_none_match=exactly(1), modified_since=0), True),
-            (Conditions(tags=lambda tags: tags.get("k") == "v"), True),
-            (Conditions(tags=lambda tags: tags.get("k") == "w"), False),
+            (Conditions(tags=Comparison("k", "=", "v")), True),
+            (Conditions(tags=Comparison("k", "=", "w")), False),
         ],
     )
     def test_times_etags_and_tags(self, desk: BlobDesk, conditions: Conditions, holds: bool) -> None:

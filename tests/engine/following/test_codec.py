@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgpack
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 
 from retain.engine import Conflict, EngineError, NotFound, StorageFull, TooLarge
 from retain.engine.areas import CreateArea, NewFile
-from retain.engine.blobs.commands import BlockSource, CommitBlocks
+from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob
+from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.blobs.tag_condition import AllOf, AnyOf, Comparison
 from retain.engine.core.body import Inline
 from retain.engine.core.command import Command
 from retain.engine.core.typed import wrong_field
@@ -111,6 +115,34 @@ def test_all_commands_are_known_with_what_their_fields_and_results_hold() -> Non
     assert len(commands) > 30
     assert PutValue in commands
     assert set(commands) <= set(CODEC._kinds)
+
+
+def test_conditions_of_every_kind_reach_the_other_process() -> None:
+    condition = AnyOf(
+        (AllOf((Comparison("k", "=", "v"), Comparison("l", "<>", "w"))), Comparison("m", ">", ""))
+    )
+    command = DeleteBlob(
+        actor="a",
+        account="b",
+        container="c",
+        name="d",
+        conditions=Conditions(if_match=ETags(False, frozenset((1, 2))), tags=condition, lease="e"),
+    )
+    back = there_and_back(Submit(command)).command
+    assert back == command
+    assert wrong_field(back) is None
+
+
+def test_no_field_that_travels_is_a_function() -> None:
+    for kind in CODEC._kinds:
+        if not issubclass(kind, Enum):
+            for name, hint in get_type_hints(kind).items():
+                assert Callable not in _origins(hint), f"{kind.__name__}.{name} cannot be sent"
+
+
+def _origins(hint: Any) -> set[Any]:
+    """What a hint is made of."""
+    return {get_origin(hint)}.union(*(_origins(one) for one in get_args(hint)))
 
 
 class Stranger:
