@@ -347,7 +347,7 @@ class HttpConnection(TCPServer):
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             return None
         finally:
-            self.guard.turns = None
+            self.guard.shakes_hands = False
         return self.stream.selected_alpn_protocol() or "http/1.1"
 
     def _protocol(self, alpn: str, task_group: TaskGroup) -> Any:

@@ -17,8 +17,11 @@ connection;
 - windows are reopened only when the application reads the body, so that unread bytes of all streams of a
     connection are bounded by the connection's window, 64 KiB; and no number of tiny frames makes the reader
     of the connection wait for a request (`api.server.intake`);
-- frames are parsed in slices, because thousands of small ones arrive at once;
-- data for an answered stream is discarded; priorities are ignored (RFC 9113 section 5.3.2 deprecates them).
+- frames are handled in slices, because hundreds of small ones arrive at once, and so are the streams of a
+    connection that has ended; the connections take turns for these slices (`api.server.turns`);
+- data for an answered stream is discarded; priorities are ignored (RFC 9113 section 5.3.2 deprecates them),
+    so streams are sent in turns without Hypercorn's tree of priorities, which takes all blocked streams out
+    of a heap and puts them back each time (`api.server.outflow`).
 """
 
 from __future__ import annotations
@@ -38,13 +41,15 @@ from hypercorn.events import Closed, RawData
 from hypercorn.events import Event as WireEvent
 from hypercorn.protocol.events import Body, Event, StreamClosed
 from hypercorn.protocol.events import Request as StreamRequest
-from hypercorn.protocol.h2 import BufferCompleteError, H2Protocol
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.utils import filter_pseudo_headers
 from priority.priority import DeadlockError
 
 from retain.api.http.bounds import Bounds, Rate
+from retain.api.server.frames import Slices
 from retain.api.server.intake import Intake, Reading
+from retain.api.server.outflow import OUTFLOW_BYTES, Outflow, StreamTurns
 from retain.api.server.stream import GuardedStream
 
 LOG = logging.getLogger("retain.http")
@@ -61,88 +66,21 @@ addition to two WINDOW_UPDATEs for each DATA frame sent.
 """
 UPDATES_PER_FRAME = 2
 
-SLICE_BYTES = 4096
-"""Received bytes that are parsed before other tasks run: 450 frames at most."""
-
-OUTFLOW_BYTES = 65536
-"""Bytes of one answer that may wait for the client's window."""
-
-
-class Outflow:
-    """The bytes of one answer that wait for the client's window; replaces Hypercorn's `StreamBuffer`.
-
-    Raises trio.TooSlowError if the client reads nothing for `patience` seconds.
-    """
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._waiting = bytearray()
-        self._ended = False
-        self._moved = trio.Event()
-
-    @property
-    def ended(self) -> bool:
-        """Whether no more bytes will be added."""
-        return self._ended
-
-    @property
-    def waits(self) -> bool:
-        """Whether there are bytes to send."""
-        return bool(self._waiting)
-
-    @property
-    def complete(self) -> bool:
-        """Whether all bytes were sent and no more will be added."""
-        return self._ended and not self._waiting
-
-    def set_complete(self) -> None:
-        """Note that no more bytes will be added."""
-        self._ended = True
-
-    async def push(self, data: bytes) -> None:
-        """Add `data`; returns when there is room for more. Raises BufferCompleteError after the end."""
-        if self._ended:
-            raise BufferCompleteError
-        self._waiting += data
-        await self._until(lambda: len(self._waiting) < OUTFLOW_BYTES)
-
-    async def drain(self) -> None:
-        """Return when all is sent."""
-        await self._until(lambda: not self._waiting)
-
-    async def pop(self, at_most: int) -> bytes:
-        """Return the next bytes."""
-        data = bytes(self._waiting[:at_most])
-        del self._waiting[:at_most]
-        if data:
-            self._move()
-        return data
-
-    async def close(self) -> None:
-        """Discard the bytes."""
-        self._ended = True
-        self._waiting.clear()
-        self._move()
-
-    def _move(self) -> None:
-        moved, self._moved = self._moved, trio.Event()
-        moved.set()
-
-    async def _until(self, reached: Callable[[], bool]) -> None:
-        while not reached():
-            moved = self._moved
-            with trio.fail_after(self._patience):
-                await moved.wait()
+CLOSED_AT_ONCE = 8
+"""Streams of a connection that has ended which are closed in one turn (`api.server.turns`)."""
 
 
 class Http2(H2Protocol):
     """HTTP/2 on one connection."""
 
     stream_buffers: dict[int, Outflow]  # type: ignore[assignment]
+    priority: StreamTurns  # type: ignore[assignment]
 
     def __init__(self, *arguments: Any, write_timeout: float, guard: GuardedStream, bounds: Bounds) -> None:
         super().__init__(*arguments)
+        self.priority = StreamTurns()
         self._guard = guard
+        self._slices = Slices()
         self._bounds = bounds
         self._place = guard.place
         self._in_hand = 0
@@ -155,14 +93,27 @@ class Http2(H2Protocol):
 
     async def handle(self, event: WireEvent) -> None:
         """Handle an event as Hypercorn does, in slices."""
-        if not isinstance(event, RawData) or len(event.data) <= SLICE_BYTES:
-            await super().handle(event)
+        if not isinstance(event, RawData):
+            await self._close_all()
             return
-        for start in range(0, len(event.data), SLICE_BYTES):
+        for piece in self._slices.cut(event.data):
+            await self._guard.take_turn()
             if self.closed:
                 return
-            await super().handle(RawData(data=event.data[start : start + SLICE_BYTES]))
-            await trio.lowlevel.checkpoint()
+            await super().handle(RawData(data=piece))
+
+    async def _close_all(self) -> None:
+        """Close all streams: the connection has ended.
+
+        If this task is cancelled meanwhile, because the request is its own, the reader of the connection
+        closes the rest.
+        """
+        self.closed = True
+        for number, stream_id in enumerate(list(self.streams)):
+            if number and number % CLOSED_AT_ONCE == 0:
+                await self._guard.take_turn()
+            await self._close_stream(stream_id)
+        await self.has_data.set()
 
     async def send_task(self) -> None:
         """Send what waits, as Hypercorn does, and the windows that were reopened."""

@@ -240,6 +240,7 @@ def _short_path(
 
 def _encrypted(stream: GuardedStream, context: ssl.SSLContext, turns: Turns) -> trio.SSLStream[GuardedStream]:
     stream.turns = turns
+    stream.shakes_hands = True
     return trio.SSLStream(stream, context, server_side=True, https_compatible=True)
 
 

@@ -67,7 +67,9 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.waits_for_place = False
         self._reading = False
         self._more_waits = False
-        self.turns: Turns | None = None  # taken for each piece received during a TLS handshake
+        self.turns: Turns | None = None
+        self.shakes_hands = False
+        """Whether each received piece takes a turn: it is one of a TLS handshake."""
         self._lingered = 0
 
     def enter(self, phase: Phase) -> None:
@@ -84,6 +86,13 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         # Not every system has this (tcp(7)), nor every Python its name.
         with suppress(AttributeError, OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
+
+    async def take_turn(self) -> None:
+        """Let others run; where connections take turns, return when it is this one's."""
+        if self.turns is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self.turns.take(self.place)
 
     @property
     def not_read_since(self) -> float:
@@ -122,8 +131,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self._reading = True
         try:
             data = await self._receive(max_bytes or 65536)
-            if self.turns is not None:
-                await self.turns.take(self.place)
+            if self.shakes_hands:
+                await self.take_turn()
             if self.phase is Phase.CLOSING:
                 await self._discard(len(data))
                 self.socket.close()

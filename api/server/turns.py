@@ -1,17 +1,24 @@
-"""Turns: steps of new connections, a few in each pass of the event loop, one address after the other.
+"""Turns: steps of connections, a few in each pass of the event loop, one address after the other.
 
 A pass of the loop runs every task that is ready. Hundreds of connections that begin at once, each with a TLS
-handshake of about a millisecond, would make everybody else wait for all of them in each pass.
+handshake of about a millisecond, would make everybody else wait for all of them in each pass. The same holds
+for connections over which a hundred requests arrive at once, or end at once (HTTP/2).
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import trio
 
 STEPS = 4
-"""Steps in one pass of the event loop."""
+"""Most steps that are given in one pass of the event loop, and most that are taken without waiting."""
+STEP_S = 0.001
+"""Seconds after which one more step may be taken without waiting."""
+PASS_S = 0.003
+"""Seconds beyond which a pass is long: then half as many steps are given in the next, one at least. What a
+step begins, such as requests, makes later passes long, too."""
 
 
 class Turns:
@@ -20,9 +27,13 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: dict[str, deque[trio.Event]] = {}
         self._wanted = trio.Event()
+        self._at_once = float(STEPS)
+        self._counted_at = -math.inf
 
     async def take(self, address: str) -> None:
-        """Wait for the next turn of this address."""
+        """Wait for the next turn of this address; not at all where nobody waits and few steps were taken."""
+        if self._may_at_once():
+            return
         turn = trio.Event()
         self._waiting.setdefault(address, deque()).append(turn)
         self._wanted.set()
@@ -32,6 +43,17 @@ class Turns:
             self._leave(address, turn)
             raise
 
+    def _may_at_once(self) -> bool:
+        if self._waiting:
+            return False
+        now = trio.current_time()
+        self._at_once = min(STEPS, self._at_once + (now - self._counted_at) / STEP_S)
+        self._counted_at = now
+        if self._at_once < 1:
+            return False
+        self._at_once -= 1
+        return True
+
     def _leave(self, address: str, turn: trio.Event) -> None:
         queue = self._waiting.get(address)
         if queue is not None and turn in queue:
@@ -40,10 +62,16 @@ class Turns:
                 del self._waiting[address]
 
     async def run(self) -> None:
-        """Give `STEPS` turns in each pass. Ends only when it is cancelled."""
+        """Give up to `STEPS` turns in each pass. Ends only when it is cancelled."""
+        steps, began = STEPS, -math.inf
         while True:
-            await self._wanted.wait()
-            for _ in range(STEPS):
+            if not self._waiting:
+                self._wanted = trio.Event()
+                await self._wanted.wait()
+            now = trio.current_time()
+            steps = max(1, steps // 2) if now - began > PASS_S else min(STEPS, steps + 1)
+            began = now
+            for _ in range(steps):
                 if not self._waiting:
                     break
                 address = next(iter(self._waiting))
@@ -51,6 +79,4 @@ class Turns:
                 queue.popleft().set()
                 if queue:
                     self._waiting[address] = queue  # at the end: addresses take turns
-            if not self._waiting:
-                self._wanted = trio.Event()
             await trio.lowlevel.checkpoint()

@@ -30,7 +30,8 @@ from retain.api.config.load import ServerConfig
 from retain.api.http import bounds
 from retain.api.http.bounds import RATE_WINDOW_S, Bounds, Rate
 from retain.api.server import connections, http2
-from retain.api.server.http2 import OUTFLOW_BYTES, Http2, Outflow
+from retain.api.server.http2 import Http2
+from retain.api.server.outflow import OUTFLOW_BYTES, Outflow
 from retain.api.server.serve import WireConfig
 from retain.api.server.stream import GuardedStream
 from tests.kit.certificates import certified

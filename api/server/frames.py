@@ -1,0 +1,60 @@
+"""Received HTTP/2 frames cut into slices of bounded work.
+
+A connection is read 64 KiB at a time. That can be a few frames of a body, whose work is little, or seven
+thousand frames that each cost as much, or a few heads with a thousand fields each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+HEAD_BYTES = 9
+"""Length of a frame's head: length (3 bytes), type, flags, stream (RFC 9113 section 4.1)."""
+DATA = 0
+PREFACE_BYTES = 24
+"""Length of what a client sends before its first frame (RFC 9113 section 3.4)."""
+
+WORK = 4
+"""Frames in one slice. Each costs about 25 microseconds; the request that it begins costs more, later."""
+BYTES_OF_WORK = 128
+"""Bytes of a frame that cost as much as a further frame, except in a body: so many fields of one byte can be
+in a head."""
+
+
+class Slices:
+    """Where the frames of one connection begin."""
+
+    def __init__(self) -> None:
+        self._left = PREFACE_BYTES
+        self._head = b""
+
+    def cut(self, data: bytes) -> Iterator[bytes]:
+        """Yield `data`, which follows what was cut before, in slices that begin `WORK` frames at most.
+
+        Any data has a slice. Frames that are not whole yet, or of no valid length, are no errors here.
+        """
+        start = at = work = 0
+        while at < len(data):
+            if self._left:
+                passed = min(self._left, len(data) - at)
+                self._left -= passed
+                at += passed
+                continue
+            begin = at
+            at = min(len(data), at + HEAD_BYTES - len(self._head))
+            self._head += data[begin:at]
+            if len(self._head) < HEAD_BYTES:
+                break
+            cost = self._enter_frame()
+            if work and work + cost > WORK:
+                yield data[start:begin]
+                start, work = begin, 0
+            work += cost
+        yield data[start:]
+
+    def _enter_frame(self) -> int:
+        """Return what the frame costs whose head is there."""
+        self._left = int.from_bytes(self._head[:3], "big")
+        kind = self._head[3]
+        self._head = b""
+        return 1 if kind == DATA else 1 + self._left // BYTES_OF_WORK
