@@ -8,7 +8,9 @@ for connections over which a hundred requests arrive at once, or end at once (HT
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -16,15 +18,21 @@ STEPS = 4
 """Most steps that are given in one pass of the event loop, and most that are taken without waiting."""
 STEP_S = 0.001
 """Seconds after which one more step may be taken without waiting."""
-PASS_S = 0.003
-"""Seconds beyond which a pass is long: then half as many steps are given in the next, one at least. What a
-step begins, such as requests, makes later passes long, too."""
+PASS_S = 0.002
+"""Seconds of the processor beyond which a pass is long: then half as many steps are given in the next, one at
+least. What a step begins, such as requests, makes later passes long, too."""
 
 
 class Turns:
-    """Who waits for a step. `run` gives the turns, as long as it runs."""
+    """Who waits for a step. `run` gives the turns, as long as it runs.
 
-    def __init__(self) -> None:
+    Args:
+        spent: Returns how long the event loop's thread has computed, seconds.
+
+    """
+
+    def __init__(self, spent: Callable[[], float] = time.thread_time) -> None:
+        self._spent = spent
         self._waiting: dict[str, deque[trio.Event]] = {}
         self._wanted = trio.Event()
         self._at_once = float(STEPS)
@@ -68,7 +76,7 @@ class Turns:
             if not self._waiting:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
-            now = trio.current_time()
+            now = self._spent()
             steps = max(1, steps // 2) if now - began > PASS_S else min(STEPS, steps + 1)
             began = now
             for _ in range(steps):

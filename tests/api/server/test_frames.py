@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from priority.priority import DeadlockError, MissingStreamError
 
-from retain.api.server.frames import BYTES_OF_WORK, PREFACE_BYTES, WORK, Slices
+from retain.api.server.frames import BYTES_OF_WORK, HEADERS_WORK, PREFACE_BYTES, WORK, Slices
 from retain.api.server.http2 import CLOSED_AT_ONCE
 from retain.api.server.outflow import StreamTurns
 from retain.api.server.turns import STEPS, Turns
@@ -33,6 +33,11 @@ def begun() -> Slices:
 def test_many_frames_are_cut_after_a_few() -> None:
     pings = frame(PING, 8) * (3 * WORK + 1)
     assert list(begun().cut(pings)) == [frame(PING, 8) * WORK] * 3 + [frame(PING, 8)]
+
+
+def test_heads_count_more() -> None:
+    head = frame(HEADERS, 20)
+    assert list(begun().cut(head * 5)) == [head * (WORK // HEADERS_WORK), head]
 
 
 def test_a_few_frames_of_a_body_stay_together_however_long_they_are() -> None:
