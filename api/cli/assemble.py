@@ -23,6 +23,7 @@ import trio
 
 from retain.api.admin.actions import Administration
 from retain.api.admin.clock import first_notice, notice, watch_clock
+from retain.api.admin.command_line import FIRST_USER, command_line
 from retain.api.admin.control import serve_control
 from retain.api.areas import areas_interface
 from retain.api.blobs.interface import blobs_interface
@@ -351,10 +352,7 @@ def check_identity(config: Config) -> None:
         raise ConfigError(str(bearer.jwks_file), "identity.jwt_jwks", str(error)) from None
 
 
-NO_USERS = (
-    "Nobody can log in to the console or to settings yet. Add a user, who can log in at once:\n"
-    "  .venv/bin/retain user add operator --role Administrator"
-)
+NO_USERS = "Nobody can log in to the console or to settings yet. Add a user, who can log in at once:"
 
 
 def can_log_in(config: Config, users: Collection[str]) -> bool:
@@ -374,7 +372,7 @@ def show(app: App, urls: Sequence[str], notices: Sequence[str], users: Collectio
         if interface.example is not None:
             lines += ["", click.style(f"{interface.name}:", bold=True), f"  {interface.example(base)}"]
     if "settings" in {interface.name for interface in app.interfaces} and not can_log_in(app.config, users):
-        lines += ["", NO_USERS]
+        lines += ["", NO_USERS, f"  {command_line(FIRST_USER, app.config.storage.data)}"]
     lines += ["", f"Console: {base}/console"]
     lines += [f"Health: {base}/healthz  {base}/readyz  {base}/metrics   Stop: Ctrl-C"]
     click.echo("\n".join(lines))  # which flushes

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import trio
 
 from retain import journal
 from retain.api.admin.actions import Administration
 from retain.api.cli.exits import FAILED, WRONG, Stopped
 from retain.api.cli.failures import failures_of, unusable
+from retain.api.cli.ownership import refuse_as_root
 from retain.api.cli.progress import waiting
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config
@@ -38,11 +40,17 @@ def run_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, A
             "with `retain serve`, or run the command on another node",
             FAILED,
         )
+    refuse_as_root(config.storage.data)
+    is_new = name in BEGINS and not folder.exists()
     with failures_of(config.storage.data, in_use=_SILENT):
         if name not in BEGINS:
             _check_there(config.storage.data)
         with waiting("Opening the data folder"):
-            return trio.run(_run, folder, config, name, arguments)
+            done = trio.run(_run, folder, config, name, arguments)
+    if is_new:
+        note = "a server that stores elsewhere does not see this; name its folder with --data"
+        click.echo(f"Created the data folder {folder}: {note}.", err=True)
+    return done
 
 
 async def _run(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import jinja2
 from quart import Blueprint
 
 from retain.api.admin.actions import Administration
+from retain.api.admin.command_line import command_line
 from retain.api.config.load import Config
 from retain.api.console.blueprint import console_blueprint
 from retain.api.console.containers.emptying import Emptyings
@@ -57,9 +61,16 @@ def desk_of(
         cookie=Cookies("retain-session", secure=secure, longest_s=longest_s),
         guest=Cookies("retain-form", secure=secure, longest_s=longest_s),
         csrf=Csrf(engine.entropy(32)),
-        templates=environment("retain.api.console"),
+        templates=_templates(config),
         traffic=traffic,
         settings=History(engine, policy_of(config.settings), evidence.trail),
         evidence=evidence,
         emptyings=Emptyings(engine),
     )
+
+
+def _templates(config: Config) -> jinja2.Environment:
+    """Return the pages' templates, in which `command_line` writes a command for this server's data."""
+    made = environment("retain.api.console")
+    made.globals["command_line"] = partial(command_line, data=config.storage.data)
+    return made

@@ -14,6 +14,7 @@ from retain.api.cli.groups import Section
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, data_options
 from retain.api.cli.options import configured
 from retain.api.cli.output import output_option, write_output
+from retain.api.cli.ownership import refuse_as_root
 from retain.api.cli.progress import asked_progress, byte_progress
 from retain.api.cli.run import actor, json_option, print_json, run_action
 from retain.api.cli.words import counted
@@ -152,6 +153,7 @@ def restore_command(
         )
     try:
         check_apart(target, folder)
+        refuse_as_root(str(target))
         known = _known(erasures, lost)
         ordered = Ordered(actor(), SystemClock().wall())
         backup = journal.RealDisk(folder, create=False)

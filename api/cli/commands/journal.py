@@ -18,6 +18,7 @@ from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.failures import failures_of
 from retain.api.cli.groups import Section
 from retain.api.cli.main import DONE, FAILED, WRONG, Stopped, data_options
+from retain.api.cli.ownership import refuse_as_root
 from retain.api.cli.run import actor, json_option, print_json, run_action
 from retain.engine import SystemClock
 from retain.engine.audit.log import entry_of
@@ -213,6 +214,7 @@ def repair_command(
 
 
 def _repaired(disk: journal.RealDisk, odd: Mapping[int, journal.Part]) -> RepairReport:
+    refuse_as_root(str(disk.path))
     with failures_of(str(disk.path), in_use="; stop it first"):
         return repair(disk, accept_loss=True, ordered=Ordered(actor(), SystemClock().wall()), odd=odd)
 

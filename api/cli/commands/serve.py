@@ -9,6 +9,7 @@ import click
 
 from retain.api.cli.main import IN_USE, WRONG, Stopped, config_option, configuration_path
 from retain.api.cli.options import configured
+from retain.api.cli.ownership import refuse_as_root
 from retain.api.config.load import exposed_secrets
 from retain.api.importing import importing
 from retain.api.web import logs
@@ -31,6 +32,7 @@ def command(config_path: Path | None, bind: str | None, data: str | None, worker
     if (warning := exposed_secrets(configuration_path(config_path), config)) is not None:
         click.echo(f"Warning: {warning}", err=True)
     os.umask(0o077)
+    refuse_as_root(config.storage.data)
     refuse_if_in_use(config.storage.data)
     with importing():
         from retain.api.cli.assemble import run  # takes most of a second

@@ -11,6 +11,7 @@ from typing import Final
 from quart import Response
 from quart import request as quart_request
 
+from retain.api.admin.command_line import FIRST_USER, command_line
 from retain.api.admin.moments import zone_of
 from retain.api.console.forms.sign_in import PasswordForm, TokenForm
 from retain.api.console.routing.call import SIGN_IN, PageCall
@@ -22,7 +23,6 @@ from retain.engine import Invalid
 
 WRONG: Final = "User name or password is wrong."
 REFUSED: Final = "This token is expired, not signed for this server, or incomplete."
-FIRST_USER: Final = ".venv/bin/retain user add operator --role Administrator"
 WAY_BEARER: Final = "bearer"
 WAY_PROXY: Final = "proxy"
 
@@ -141,7 +141,7 @@ def _page(
         again=elsewhere,
         idle=console.idle_minutes,
         longest=console.session_hours,
-        line=FIRST_USER,
+        line=command_line(FIRST_USER, call.desk.config.storage.data),
     )
 
 

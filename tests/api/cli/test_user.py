@@ -24,7 +24,7 @@ def run(*arguments: str, password: str = "") -> Result:
 
 def test_a_user_is_added_listed_and_removed(tmp_path: Path) -> None:
     added = run("add", "operator", "--role", "Administrator", "--role", "Role1", password="secret")
-    assert (added.exit_code, added.output) == (0, "Added operator with the roles Administrator, Role1.\n")
+    assert (added.exit_code, added.stdout) == (0, "Added operator with the roles Administrator, Role1.\n")
     file = tmp_path / "data" / FILE
     assert file.stat().st_mode & 0o777 == 0o600
     assert "secret" not in file.read_text()
@@ -36,8 +36,15 @@ def test_a_user_is_added_listed_and_removed(tmp_path: Path) -> None:
     assert json.loads(run("list", "--json").output) == []
 
 
+def test_a_folder_that_the_first_command_creates_is_named_once(tmp_path: Path) -> None:
+    """A command in the wrong folder would otherwise seem to have changed the server's data."""
+    created = f"Created the data folder {tmp_path / 'data'}: a server that stores elsewhere does not see this"
+    assert created in run("add", "operator", password="secret").stderr
+    assert run("add", "uwe", password="secret").stderr == ""
+
+
 def test_without_a_role() -> None:
-    assert run("add", "uwe", password="secret").output == "Added uwe with no role.\n"
+    assert run("add", "uwe", password="secret").stdout == "Added uwe with no role.\n"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import jwt
 import pytest
 import trio
 
+from retain.api.admin.command_line import command_line
 from retain.api.config.load import Config, ConsoleConfig, IdentityConfig, ServerConfig
 from tests.kit.console import USERS, Answer, Console, console
 from tests.kit.serving import eventually
@@ -193,7 +194,9 @@ async def test_without_a_user_the_page_says_how_to_make_one() -> None:
     async with console(Config()) as server:
         page = await server.browser().get(SIGN_IN)
         assert page.status == 200
-        assert ".venv/bin/retain user add operator --role Administrator</code>" in page.text
+        assert (
+            f"{command_line('user add operator --role Administrator', './retain-data')}</code>" in page.text
+        )
         assert "<form" not in page.text
 
 

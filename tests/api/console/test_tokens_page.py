@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 
 import pytest
 
+from retain.api.admin.command_line import command_line
 from retain.api.admin.zones import zone_groups
 from retain.api.config.load import Config, TenantConfig
 from retain.api.html.filters import moment_of
@@ -214,7 +215,7 @@ async def test_without_a_tenant_the_page_says_how_to_make_one() -> None:
     async with console() as server:
         await server.administration.remove_tenant(actor="cli", name="mytenant")
         page = await (await server.signed_in()).get(TOKENS)
-        assert ".venv/bin/retain tenant add mytenant</code>" in page.text
+        assert f"{command_line('tenant add mytenant', './retain-data')}</code>" in page.text
 
 
 def test_every_zone_of_the_database_is_offered_with_its_offset() -> None:
