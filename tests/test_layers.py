@@ -183,6 +183,7 @@ FILES_ELSEWHERE = {
     "api/nodes/transport.py": "hands a key to the TLS library, which reads it from a file only",
     "api/config/credentials.py": "reads what a service manager hands over",
     "api/web/journald.py": "compares standard error with what systemd says it is",
+    "api/admin/command_line.py": "looks for the command in the search path",
     "api/admin/control_client.py": "opens the data folder to reach its socket by a short name",
     "api/cli/assemble.py": "looks at the key file's mode",
     "api/cli/main.py": "looks for a configuration",

@@ -11,6 +11,7 @@ import pwd
 from pathlib import Path
 
 from retain.api.cli.exits import WRONG, Stopped
+from retain.journal.disk.probe import access_of
 
 
 def refuse_as_root(data: str) -> None:
@@ -21,11 +22,12 @@ def refuse_as_root(data: str) -> None:
     if os.geteuid() != 0:
         return
     try:
-        owner = Path(data).stat().st_uid
+        found = access_of(Path(data))
     except OSError:
-        return  # it does not exist yet, or cannot be used: opening it reports the reason
-    if owner == 0:
+        return  # it cannot be used: opening it reports the reason
+    if found is None or found.owner == 0:
         return
+    owner = found.owner
     try:
         name = pwd.getpwuid(owner).pw_name
         run = f"runuser -u {name} -- …"
