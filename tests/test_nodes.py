@@ -25,6 +25,7 @@ from retain.engine.audit.verify import verification
 from retain.journal import RealDisk
 from tests.kit.linear import Done, why_not
 from tests.kit.postgres import Server as Postgres
+from tests.kit.relay import Relay
 from tests.kit.server import ROOT, Server, start
 
 CONFIG = """
@@ -97,10 +98,13 @@ class Site:
     root: Path
     log: str
     links: dict[str, str] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
+    announced: dict[str, str] = field(default_factory=dict)
 
     def environ(self, name: str) -> dict[str, str]:
-        return {
-            "RETAIN_CLUSTER_LOG": self.log,
+        announced = {"RETAIN_CLUSTER_ANNOUNCE": self.announced[name]} if name in self.announced else {}
+        return announced | {
+            "RETAIN_CLUSTER_LOG": self.logs.get(name, self.log),
             "RETAIN_CLUSTER_NAME": name,
             "RETAIN_CLUSTER_LINK": self.links.setdefault(name, free_address()),
             "RETAIN_CLUSTER_SECRET_FILE": str(self.root / "secret"),
@@ -224,6 +228,114 @@ def test_a_large_body_taken_in_by_one_node_is_sent_by_the_other(nodes: tuple[Ser
     assert follower.ask("GET", path)[1] == data
 
 
+@dataclass
+class Ways:
+    """Two nodes whose ways to the other one and to PostgreSQL can be cut, each for itself.
+
+    Attributes:
+        leader: The node n1.
+        follower: The node n2.
+        link: The way of the follower to the leader.
+        logs: The ways of the nodes to PostgreSQL.
+
+    """
+
+    leader: Server
+    follower: Server
+    link: Relay
+    logs: dict[str, Relay]
+
+
+@pytest.fixture
+def ways(site: Site, postgres_server: Postgres) -> Iterator[Ways]:
+    with ExitStack() as stack:
+        relays = {
+            name: stack.enter_context(Relay(str(postgres_server.folder / ".s.PGSQL.5432")))
+            for name in ("n1", "n2")
+        }
+        site.logs = {
+            name: f"postgresql://retain@127.0.0.1:{relay.port}/retain?sslmode=disable"
+            for name, relay in relays.items()
+        }
+        site.links["n1"] = free_address()
+        host, _, port = site.links["n1"].partition(":")
+        link = stack.enter_context(Relay((host, int(port))))
+        site.announced["n1"] = f"127.0.0.1:{link.port}"
+        found = []
+        for name in ("n1", "n2"):
+            server = site.start(name)
+            stack.callback(ended, server)
+            eventually(partial(is_ready, server))
+            found.append(server)
+        yield Ways(found[0], found[1], link, relays)
+
+
+def test_a_node_that_reaches_the_database_and_not_the_leader_answers_nothing(site: Site, ways: Ways) -> None:
+    """The other nodes reach n1 at the address that it announces, which is a proxy's here."""
+    leader, follower = ways.leader, ways.follower
+    assert site.node("n1", "list")[0]["link"] == site.announced["n1"] != site.links["n1"]
+    name = create(leader, k="0")
+    writer = Writer((leader, follower), name)
+    writer.start()
+    eventually(lambda: writer.acknowledged() > 10)
+    ways.link.cut()
+    eventually(lambda: not is_ready(follower))
+    before = writer.acknowledged()
+    eventually(lambda: writer.acknowledged() > before + 10)
+    assert site.node("n1", "status")["role"] == "leader"
+    assert follower.ask("GET", f"{STORAGE}/{name}")[0] == 503
+    ways.link.mend()
+    eventually(lambda: is_ready(follower))
+    writer.stopped.set()
+    writer.join(LIMIT_S)
+    assert why_not(writer.history, "0") is None
+    assert show(leader, name) == show(follower, name)
+    assert follower.stop() == leader.stop() == 0
+    assert folder_of(leader) == folder_of(follower)
+
+
+def test_a_follower_that_reaches_the_leader_and_not_the_database_goes_on(ways: Ways) -> None:
+    leader, follower = ways.leader, ways.follower
+    name = create(leader, k="0")
+    ways.logs["n2"].cut()
+    for number in range(20):
+        server, other = (leader, follower) if number % 2 else (follower, leader)
+        assert update(server, name, k=f"{number}") in (200, 204)
+        assert show(other, name)["k"] == f"{number}"
+    ways.logs["n2"].mend()
+    assert follower.stop() == leader.stop() == 0
+
+
+def test_a_leader_that_reaches_the_follower_and_not_the_database_is_replaced(ways: Ways) -> None:
+    leader, follower = ways.leader, ways.follower
+    name = create(leader, k="0")
+    writer = Writer((follower,), name)  # the leader keeps a change for up to a minute
+    writer.start()
+    eventually(lambda: writer.acknowledged() > 10)
+    ways.logs["n1"].cut()
+    before = writer.acknowledged()
+    eventually(lambda: writer.acknowledged() > before + 10)
+    ways.logs["n1"].mend()
+    assert leader.process.wait(LIMIT_S) == 75
+    writer.stopped.set()
+    writer.join(LIMIT_S)
+    assert why_not(writer.history, "0") is None
+
+
+def test_a_node_whose_address_is_not_its_own_does_not_start(site: Site, nodes: tuple[Server, Server]) -> None:
+    """192.0.2.1 is an address for documentation: no machine has it."""
+    site.links["n3"] = "192.0.2.1:8079"
+    refused = site.run("n3", "serve")
+    assert (refused.returncode, "cluster.link: cannot be listened on" in refused.stderr) == (2, True)
+    site.links["n3"] = site.links["n1"]
+    refused = site.run("n3", "serve")
+    assert (refused.returncode, "a port that nothing else uses" in refused.stderr) == (2, True)
+    site.links["n3"], site.announced["n3"] = free_address(), site.links["n1"]
+    refused = site.run("n3", "serve")
+    assert (refused.returncode, "cluster.announce: is " in refused.stderr) == (2, True), refused.stderr
+    assert "node n1, which reported" in refused.stderr
+
+
 def test_the_follower_takes_over_from_a_killed_leader_and_no_acknowledged_write_is_lost(
     site: Site, nodes: tuple[Server, Server]
 ) -> None:
@@ -295,7 +407,7 @@ def test_what_is_erased_at_the_leader_is_gone_from_every_folder(
     assert done.returncode == 0, done.stderr
     assert follower.ask("GET", f"{STORAGE}/custom/c1", headers={"gms_user": "anna"})[0] == 404
     eventually(lambda: all(row["erased_to"] == row["record"] for row in site.node("n1", "list")))
-    assert leader.stop() == follower.stop() == 0
+    assert follower.stop() == leader.stop() == 0
     assert folder_of(leader) == folder_of(follower)
     for server in nodes:
         assert verification(RealDisk(server.data)).journal.findings == ()
@@ -326,7 +438,7 @@ def test_a_node_is_seeded_from_a_backup_and_the_lost_database_is_begun_anew(
         second = started("n2")
         assert show(second, name) == show(first, name)
         assert update(second, name, k="2") in (200, 204)
-        assert first.stop() == second.stop() == 0
+        assert second.stop() == first.stop() == 0  # it would lead, and record that it was restored
         assert folder_of(first) == folder_of(second)
 
         postgres_server.sql("DROP SCHEMA retain CASCADE")
@@ -336,5 +448,5 @@ def test_a_node_is_seeded_from_a_backup_and_the_lost_database_is_begun_anew(
         assert show(first, name)["k"] == show(second, name)["k"] == "2"
         assert update(second, name, k="3") in (200, 204)
         assert show(first, name)["k"] == "3"
-        assert first.stop() == second.stop() == 0
+        assert second.stop() == first.stop() == 0  # it would lead, and record that it was restored
         assert folder_of(first) == folder_of(second)

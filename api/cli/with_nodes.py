@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import trio
 
+from retain.api.config.checks import split_bind
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
 from retain.api.nodes.transport import TlsTransport
@@ -21,7 +22,7 @@ from retain.engine import Options
 from retain.engine.audit.backups import others
 from retain.engine.audit.checkpoints import ensure_key
 from retain.engine.nodes.files import SharedFiles
-from retain.engine.nodes.members import members
+from retain.engine.nodes.members import AWAY_S, members
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.nodes.open import open_node
 from retain.engine.nodes.options import Cluster, Connect, NodeOptions
@@ -42,7 +43,7 @@ async def opened_node(config: Config, options: Options) -> AsyncIterator[NodeEng
     It follows or leads after `retain.api.nodes.join.join`.
 
     Raises:
-        ConfigError: See `cluster_of`.
+        ConfigError: See `cluster_of`; the store, `cluster.link` or `cluster.announce` cannot be the node's.
         Exception: See `retain.engine.nodes.open.open_node`.
 
     """
@@ -50,6 +51,7 @@ async def opened_node(config: Config, options: Options) -> AsyncIterator[NodeEng
     cluster = await trio.to_thread.run_sync(cluster_of, config, disk)
     async with open_node(disk, cluster, options=options) as engine:
         await trio.to_thread.run_sync(_check_store, disk, engine.identity)
+        await _check_address(config, engine)
         await engine.load_files()
         yield engine
 
@@ -92,6 +94,31 @@ def _check_store(disk: ObjectDisk, identity: bytes) -> None:
         LOG.warning("payloads in the data folder are not in the store", extra={"facts": {"count": others}})
 
 
+async def _check_address(config: Config, engine: NodeEngine) -> None:
+    """Refuse an address on which this node cannot listen, and one at which another node is reached."""
+    cluster = config.cluster
+    assert cluster.link is not None
+    host, port = split_bind(cluster.link)
+    try:
+        for listener in await trio.open_tcp_listeners(port, host=host):
+            await listener.aclose()
+    except OSError as error:
+        reason = (
+            f"cannot be listened on ({error.strerror or error}): it must be an address of this machine, and "
+            "a port that nothing else uses. If the other nodes reach this one at another address, give that "
+            "one as cluster.announce"
+        )
+        raise ConfigError("configuration", "cluster.link", reason) from None
+    for one in await engine.with_shared(lambda shared: shared.nodes()):
+        if one.name != cluster.name and one.url == cluster.address and one.age < AWAY_S:
+            reason = (
+                f"is {cluster.address}, and node {one.name}, which reported {one.age:.0f} s ago, is reached "
+                f"there. Each node needs an address of its own; a renamed node waits {AWAY_S:.0f} s"
+            )
+            key = "cluster.link" if cluster.announce is None else "cluster.announce"
+            raise ConfigError("configuration", key, reason)
+
+
 def cluster_of(config: Config, disk: Disk) -> Cluster:
     """Return what the node of this configuration needs.
 
@@ -106,7 +133,7 @@ def cluster_of(config: Config, disk: Disk) -> Cluster:
     return Cluster(
         node=NodeOptions(
             name=cluster.name,
-            url=cluster.link,
+            url=cluster.address,
             release=metadata.version("retain"),
             lease_seconds=cluster.lease_seconds,
             grant_seconds=cluster.grant_seconds,

@@ -45,8 +45,16 @@ class ClusterConfig:
     )
     link: str | None = setting(
         None,
-        "Address and port where this node listens for the other nodes, and where they reach it.",
+        "Address and port of this machine where this node listens for the other nodes. 0.0.0.0 and [::] are "
+        "all of its addresses, and need announce.",
         example="10.0.0.1:8079",
+        check=bind_address,
+    )
+    announce: str | None = setting(
+        None,
+        "Address and port at which the other nodes reach this one, where that is not link: behind NAT, or "
+        "in a container.",
+        example="n1.example.com:8079",
         check=bind_address,
     )
     secret_file: str | None = setting(
@@ -83,3 +91,8 @@ class ClusterConfig:
         minimum=1,
         maximum=9,
     )
+
+    @property
+    def address(self) -> str:
+        """Return where the other nodes reach this one; empty without a cluster."""
+        return self.announce or self.link or ""

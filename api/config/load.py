@@ -310,8 +310,7 @@ def _check_cluster(config: Config, source: str) -> None:
     for key in ("name", "link", "secret_file"):
         if getattr(cluster, key) is None:
             raise ConfigError(source, f"cluster.{key}", "is missing: a node needs it, as cluster.log is set")
-    if split_bind(cluster.link or "")[1] == 0:
-        raise ConfigError(source, "cluster.link", "needs a port: the other nodes must know it")
+    _check_link(cluster, source)
     if cluster.grant_seconds > cluster.lease_seconds / 2:
         raise ConfigError(source, "cluster.grant_seconds", "must be at most half of lease_seconds")
     if cluster.keep_hours > config.retention.erase_within_hours / 4:
@@ -322,6 +321,32 @@ def _check_cluster(config: Config, source: str) -> None:
         )
     if config.server.workers > 1:
         raise ConfigError(source, "server.workers", "must be 1 where cluster.log is set; add nodes instead")
+
+
+def _check_link(cluster: ClusterConfig, source: str) -> None:
+    for key in ("link", "announce"):
+        address = getattr(cluster, key)
+        if address is not None and split_bind(address)[1] == 0:
+            raise ConfigError(source, f"cluster.{key}", "needs a port: the other nodes must know it")
+    if not _is_wildcard(cluster.address):
+        return
+    if cluster.announce is None:
+        reason = (
+            f"is missing: cluster.link listens on all addresses of this machine ({cluster.link}), so the "
+            "other nodes must be told which one to use, such as 10.0.0.1:8079"
+        )
+    else:
+        reason = (
+            f"{cluster.announce} is no address of a machine; give the one at which the others reach this node"
+        )
+    raise ConfigError(source, "cluster.announce", reason)
+
+
+def _is_wildcard(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(split_bind(address)[0]).is_unspecified
+    except ValueError:
+        return False  # a name
 
 
 def is_loopback(host: str) -> bool:

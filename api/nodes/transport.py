@@ -75,7 +75,13 @@ class TlsTransport:
 
         """
         host, port = split_bind(url)
-        stream = await trio.open_tcp_stream(host, port)
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            raise ConnectionRefusedError(
+                f"the node at {url} cannot be reached ({_reason(error)}); that is its cluster.link, or its "
+                "cluster.announce if it has one"
+            ) from error
         tls = trio.SSLStream(stream, self._client)
         try:
             with trio.fail_after(HANDSHAKE_S):

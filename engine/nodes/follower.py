@@ -32,6 +32,7 @@ from retain.engine.nodes.messages import (
 )
 from retain.engine.nodes.options import NodeOptions
 from retain.engine.writing.threads import in_thread
+from retain.journal import Unsettled
 from retain.journal.log import Committed
 from retain.journal.shared.interface import Term
 
@@ -43,6 +44,10 @@ SKEWS: Final = 16
 """The number of the leader's last answers from which the present is estimated."""
 AT_ONCE: Final = 64
 """Most frames applied at a time."""
+
+LOOKS: Final = 3
+"""Looks, half a lease apart, that must find the lease ended before this node leaves its leader. A
+leader that has just reached the shared log again renews its lease meanwhile."""
 
 Value = TypeVar("Value")
 
@@ -174,6 +179,7 @@ class NodeFollower:
                 await self._join()
                 nursery.start_soon(self._apply)
                 nursery.start_soon(self._renew)
+                nursery.start_soon(self._watch)
         finally:
             self._wake()
 
@@ -233,6 +239,27 @@ class NodeFollower:
             if waiting.cancelled_caught:
                 self._link.close()
             await trio.sleep(self._node.grant_seconds / 5)
+
+    async def _watch(self) -> None:
+        """Leave a leader that cannot renew its lease, as if it alone were cut off from the shared log.
+
+        While this node does not reach the shared log either, it stays: what it sent may yet be answered.
+        """
+        ended = 0
+        while True:
+            await trio.sleep(self._node.lease_seconds / 2)
+            ended = 0 if self.answers() or await self._leads() else ended + 1
+            if ended >= LOOKS:
+                LOG.warning("the leader has lost its lease", extra={"facts": {"epoch": self.term.epoch}})
+                self._link.close()
+
+    async def _leads(self) -> bool:
+        """Return whether the leader has its lease, as far as the shared log can be asked."""
+        try:
+            head = await self._engine.with_shared(lambda shared: shared.head())
+        except Unsettled:
+            return True
+        return head.remaining > 0 and head.term.holder == self.term.holder
 
     async def _ask(self) -> None:
         engine = self._engine

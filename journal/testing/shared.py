@@ -130,10 +130,17 @@ class MemoryServer:
 
 
 class MemoryShared:
-    """One connection; see `retain.journal.shared.interface.Shared`."""
+    """One connection; see `retain.journal.shared.interface.Shared`.
 
-    def __init__(self, server: MemoryServer) -> None:
+    Args:
+        server: What it reaches.
+        is_cut: Returns whether the server does not answer this connection at the moment.
+
+    """
+
+    def __init__(self, server: MemoryServer, is_cut: Callable[[], bool] = lambda: False) -> None:
         self._server = server
+        self._is_cut = is_cut
         server.connections.add(self)
 
     def create(self, identity: bytes, seq: int, root: bytes, segment: int) -> None:
@@ -148,11 +155,11 @@ class MemoryShared:
                 raise BadTarget(f"there is a shared log already, which ends with record {head.seq}")
             return rows, None
 
-        self._server.change("create", make)
+        self._change("create", make)
 
     def head(self) -> SharedHead:
         """Return where the log ends."""
-        return self._server.look("head", _head)
+        return self._look("head", _head)
 
     def take(self, name: str, url: str, holder: bytes, lease: float) -> SharedHead | None:
         """Begin a new term, if no other node has a lease."""
@@ -164,7 +171,7 @@ class MemoryShared:
             head = head._replace(term=Term(head.term.epoch + 1, holder), leader=name, url=url)
             return _leased(replace(rows, head=head), now, lease)
 
-        return self._server.change("take", make)
+        return self._change("take", make)
 
     def append(
         self, frame: Committed, term: Term, expected: int, root: bytes, batch: bytes, lease: float
@@ -179,7 +186,7 @@ class MemoryShared:
             rows = replace(rows, head=head, frames=(*rows.frames, (frame, now)))
             return _leased(rows, now, lease)[0], None
 
-        self._server.change("append", make)
+        self._change("append", make)
 
     def settle(self, holder: bytes, lease: float) -> SharedHead:
         """Begin a new epoch of the holder's own term."""
@@ -191,7 +198,7 @@ class MemoryShared:
             head = head._replace(term=Term(head.term.epoch + 1, holder))
             return _leased(replace(rows, head=head), now, lease)
 
-        return self._server.change("settle", make)
+        return self._change("settle", make)
 
     def renew(self, term: Term, lease: float) -> None:
         """Renew the lease."""
@@ -200,7 +207,7 @@ class MemoryShared:
             _held(rows, now, term)
             return _leased(rows, now, lease)[0], None
 
-        self._server.change("renew", make)
+        self._change("renew", make)
 
     def after(self, seq: int, until: int, term: Term, most: int = FETCH_BYTES) -> list[Committed]:
         """Return frames."""
@@ -221,7 +228,7 @@ class MemoryShared:
                     break
             return found
 
-        return self._server.look("after", read)
+        return self._look("after", read)
 
     def report(self, report: NodeReport) -> None:
         """Store a node's report."""
@@ -229,7 +236,7 @@ class MemoryShared:
         def make(rows: _Rows, now: int) -> tuple[_Rows, None]:
             return replace(rows, nodes={**rows.nodes, report.name: (report, now)}), None
 
-        self._server.change("report", make)
+        self._change("report", make)
 
     def nodes(self) -> list[NodeReport]:
         """Return each node's last report."""
@@ -237,7 +244,7 @@ class MemoryShared:
         def read(rows: _Rows, now: int) -> list[NodeReport]:
             return [one._replace(age=(now - said) / _SECOND) for _, (one, said) in sorted(rows.nodes.items())]
 
-        return self._server.look("nodes", read)
+        return self._look("nodes", read)
 
     def forget(self, name: str) -> bool:
         """Remove a node."""
@@ -246,7 +253,7 @@ class MemoryShared:
             nodes = {other: one for other, one in rows.nodes.items() if other != name}
             return replace(rows, nodes=nodes), name in rows.nodes
 
-        return self._server.change("forget", make)
+        return self._change("forget", make)
 
     def keep(self, files: Mapping[str, bytes | None], term: Term) -> None:
         """Store small files."""
@@ -257,11 +264,11 @@ class MemoryShared:
             kept = {name: data for name, data in merged.items() if data is not None}
             return replace(rows, kept=kept), None
 
-        self._server.change("keep", make)
+        self._change("keep", make)
 
     def kept(self) -> dict[str, bytes]:
         """Return these files."""
-        return self._server.look("kept", lambda rows, _: dict(rows.kept))
+        return self._look("kept", lambda rows, _: dict(rows.kept))
 
     def drop(self, term: Term, copies: int, age: float) -> list[int]:
         """Remove the frames of ended segments."""
@@ -279,11 +286,23 @@ class MemoryShared:
             frames = tuple(one for one in rows.frames if one[0].segment not in dropped)
             return replace(rows, head=head, frames=frames), dropped
 
-        return self._server.change("drop", make)
+        return self._change("drop", make)
 
     def close(self) -> None:
         """Close the connection."""
         self._server.connections.discard(self)
+
+    def _look(self, name: str, read: Callable[[_Rows, int], Value]) -> Value:
+        self._check(name)
+        return self._server.look(name, read)
+
+    def _change(self, name: str, make: Callable[[_Rows, int], tuple[_Rows, Value]]) -> Value:
+        self._check(name)
+        return self._server.change(name, make)
+
+    def _check(self, name: str) -> None:
+        if self._is_cut():
+            raise Unsettled(f"{name}: the server is not reached")
 
 
 def _head(rows: _Rows, now: int) -> SharedHead:

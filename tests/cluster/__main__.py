@@ -11,13 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import socket
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -25,60 +22,12 @@ from retain.engine.audit.verify import verification
 from retain.journal import RealDisk
 from tests.kit import postgres
 from tests.kit.linear import why_not
+from tests.kit.relay import Relay
 from tests.kit.server import Server
 from tests.test_nodes import Site, Writer, create, ended, eventually, folder_of, is_ready
 
 LEASE_S = 1.0
 KEYS = 3
-
-
-class Relay:
-    """A way to PostgreSQL that can be cut."""
-
-    def __init__(self, server: postgres.Server) -> None:
-        self._path = str(server.folder / ".s.PGSQL.5432")
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: set[socket.socket] = set()
-        self._cut = False
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        """Let nothing through: what is open breaks."""
-        self._cut = True
-        for one in list(self._open):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def mend(self) -> None:
-        """Let new connections through."""
-        self._cut = False
-
-    def _accept(self) -> None:
-        while True:
-            near, _ = self._listener.accept()
-            far = socket.socket(socket.AF_UNIX)
-            try:
-                if self._cut:
-                    raise ConnectionRefusedError
-                far.connect(self._path)
-            except OSError:
-                near.close()
-                far.close()
-                continue
-            self._open |= {near, far}
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
-
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(65536):
-                other.sendall(data)
-        for end in (one, other):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self._open.discard(one)
-        one.close()
 
 
 class Campaign:
@@ -95,7 +44,7 @@ class Campaign:
     def __init__(self, root: Path, server: postgres.Server, names: list[str], seed: int) -> None:
         self._random = Random(seed)
         self._postgres = server
-        self._relays = {name: Relay(server) for name in names}
+        self._relays = {name: Relay(str(server.folder / ".s.PGSQL.5432")) for name in names}
         self._sites = {
             name: Site(root, f"postgresql://retain@127.0.0.1:{relay.port}/retain?sslmode=disable")
             for name, relay in self._relays.items()

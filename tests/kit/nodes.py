@@ -131,6 +131,8 @@ class Site:
     releases: dict[str, str] = field(default_factory=dict)
     keep_hours: float = 6.0
     clocks: dict[str, ManualClock] = field(default_factory=dict)
+    without_log: set[str] = field(default_factory=set)
+    """Nodes that do not reach the shared log."""
 
     def cluster(self, name: str) -> Cluster:
         disk = self.disks.setdefault(name, MemoryDisk())
@@ -145,7 +147,7 @@ class Site:
         files = SharedFiles(disk, SECRET, shared_names)
         return Cluster(
             node=node,
-            connect=lambda: MemoryShared(self.server),
+            connect=lambda: MemoryShared(self.server, lambda: name in self.without_log),
             transport=self.network.of(name),
             files=files,
         )

@@ -23,6 +23,16 @@ def test_a_node_needs_five_keys() -> None:
     assert "secret@" not in repr(config)
 
 
+def test_the_others_reach_a_node_where_it_listens_unless_it_announces_another_address() -> None:
+    assert load(None, WHOLE).cluster.address == "10.0.0.1:8079"
+    behind = {
+        **WHOLE,
+        "RETAIN_CLUSTER_LINK": "0.0.0.0:8079",
+        "RETAIN_CLUSTER_ANNOUNCE": "n1.example.com:18079",
+    }
+    assert load(None, behind).cluster.address == "n1.example.com:18079"
+
+
 @pytest.mark.parametrize("missing", ["NAME", "LINK", "SECRET_FILE"])
 def test_a_node_without_one_of_them_is_refused(missing: str) -> None:
     environ = {key: value for key, value in WHOLE.items() if key != f"RETAIN_CLUSTER_{missing}"}
@@ -47,6 +57,11 @@ def test_a_store_without_a_cluster_is_refused() -> None:
         ("CLUSTER_LOG", "mysql://db/retain", "postgresql://"),
         ("CLUSTER_NAME", "Node 1", "lower-case"),
         ("CLUSTER_LINK", "10.0.0.1:0", "needs a port"),
+        ("CLUSTER_LINK", "0.0.0.0:8079", "cluster.announce: is missing"),
+        ("CLUSTER_LINK", "[::]:8079", "cluster.announce: is missing"),
+        ("CLUSTER_ANNOUNCE", "10.0.0.1", "must be host:port"),
+        ("CLUSTER_ANNOUNCE", "10.0.0.1:0", "needs a port"),
+        ("CLUSTER_ANNOUNCE", "0.0.0.0:8079", "no address of a machine"),
         ("CLUSTER_GRANT_SECONDS", "3", "at most half of lease_seconds"),
         ("CLUSTER_KEEP_HOURS", "7", "a quarter of retention.erase_within_hours"),
         ("SERVER_WORKERS", "2", "add nodes instead"),

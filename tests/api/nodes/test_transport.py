@@ -31,7 +31,6 @@ async def dialled(transport: TlsTransport, url: str) -> trio.abc.Stream:
         except ConnectionRefusedError as error:
             if "not a node" in str(error):
                 raise
-        except OSError:
             await trio.sleep(0.01)
 
 
@@ -67,6 +66,13 @@ async def test_another_secret_connects_to_nothing(link: str) -> None:
             await trio.aclose_forcefully(stranger)
         assert served == []
         nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_is_not_reached_is_named_with_the_keys_that_say_where(link: str) -> None:
+    with pytest.raises(
+        ConnectionRefusedError, match=rf"node at {link} cannot be reached .*cluster\.announce"
+    ):
+        await TlsTransport("127.0.0.1:1", SECRET).dial(link)
 
 
 async def test_a_peer_that_says_nothing_is_left(link: str, mock_clock: trio.testing.MockClock) -> None:

@@ -11,6 +11,7 @@ import trio.testing
 
 from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queries
 from retain.engine.core.errors import EngineError, NodeNotReady, NotFound, Unavailable
+from retain.engine.core.time import SECOND
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.options import Options
 from retain.engine.snapshots.schedule import Snapshots
@@ -183,6 +184,35 @@ async def test_a_leader_without_the_shared_log_answers_nobody_once_its_lease_has
         site.server.down = False
         await until(lambda: {a.role, b.role} == {"leader", "follower"})
         assert await listing(b, "x") == {"k": "1"}
+
+
+async def test_a_leader_that_alone_does_not_reach_the_shared_log_is_replaced() -> None:
+    """The others reach it, and it answers them; but nobody can lead who cannot renew the lease."""
+    site = begun()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(site.node("a"))
+        b, c = [await stack.enter_async_context(site.node(name)) for name in "bc"]
+        await until(lambda: {b.role, c.role} == {"follower"})
+        await b.submit(create("x", k="1"))
+        site.without_log.add("a")
+        began = site.clock.monotonic()
+        await until(lambda: {b.role, c.role} == {"leader", "follower"})
+        assert site.clock.monotonic() - began < 3 * LEASE * SECOND
+        await c.submit(create("y", k="2"))
+        assert await listing(b, "y") == {"k": "2"}
+
+
+async def test_a_leader_keeps_its_followers_while_nobody_reaches_the_shared_log() -> None:
+    """What a follower has sent waits for PostgreSQL's next primary, and is answered."""
+    site = begun()
+    async with running(site, "a", "b") as (a, b):
+        link = b._role
+        site.server.down = True
+        await until(lambda: a.role == b.role == "waiting")
+        await trio.sleep(6 * LEASE)
+        site.server.down = False
+        await until(lambda: (a.role, b.role) == ("leader", "follower"))
+        assert b._role is link
 
 
 async def test_a_node_of_another_release_reads_and_forwards_nothing() -> None:
