@@ -144,9 +144,9 @@ def _freed(blobs: BlobsState, event: BlobsFreed, stamp: Stamp) -> None:
     container = blobs.closed.get((event.account, event.container))
     if container is None:
         return
-    ages = container.staged.ages
-    for seq in list(takewhile(event.blocks.__ge__, ages)):
-        _drop_block(blobs, container, *ages[seq], event, stamp)
+    ended = takewhile(lambda found: found[1].seq <= event.blocks, container.staged.by_age())
+    for name, block in list(ended):
+        _drop_block(blobs, container, name, block.block_id, event, stamp)
     while container.ages and container.ages[0][0] <= event.through:
         name = container.ages[0][1]
         _let_go(blobs, container, name, container.remove(name), event, stamp)

@@ -71,8 +71,8 @@ def next_removal(closed: Container) -> Event:
     if few_in(closed):
         return ContainerDeleted(**facts)
     if closed.staged:
-        *_, last = islice(closed.staged.ages, FREED)
-        return BlobsFreed(through=-1, blocks=last, **facts)
+        *_, (_, last) = islice(closed.staged.by_age(), FREED)
+        return BlobsFreed(through=-1, blocks=last.seq, **facts)
     through, room = -1, FREED
     for modified, name in closed.ages:
         room -= _records_of(closed.blobs[name])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import heappop, heappush
 
 from retain.engine.blobs.entries import Block
 
@@ -12,28 +12,28 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
     """Staged blocks by (name, block id).
 
     Those of one name are in a dict of their own, oldest first: a list of 50,000 blocks is committed in one
-    step, which finds and removes them as a whole.
-
-    Attributes:
-        ages: Record → the key of the block that it holds, oldest first.
-
+    step, which finds and removes them as a whole. No index has them one by one, because such a step would
+    have to remove each from it.
     """
 
-    __slots__ = ("_names", "ages")
+    __slots__ = ("_count", "_names", "_since")
 
     def __init__(self) -> None:
-        self.ages: dict[int, tuple[str, bytes]] = {}
         self._names: dict[str, dict[bytes, Block]] = {}
+        # The record of the first block that there was under each name, which may be gone: in this order the
+        # names are in both dicts.
+        self._since: dict[str, int] = {}
+        self._count = 0
 
     def __getitem__(self, key: tuple[str, bytes]) -> Block:
         name, block_id = key
         return self._names[name][block_id]
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        return iter(self.ages.values())
+        return ((name, block_id) for name, blocks in self._names.items() for block_id in blocks)
 
     def __len__(self) -> int:
-        return len(self.ages)
+        return self._count
 
     def of(self, name: str) -> dict[bytes, Block]:
         """Return the blocks staged under `name`, by block id, oldest first."""
@@ -43,32 +43,50 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
         """Return all blocks of this moment by name and block id."""
         return {name: blocks.copy() for name, blocks in self._names.items()}
 
+    def by_age(self) -> Iterator[tuple[str, Block]]:
+        """Return all blocks and their names, oldest first. Nothing may change meanwhile.
+
+        It is a merge of the names' dicts, each of which begins when the merge has come to its first block.
+        """
+        coming: list[tuple[int, str, Block, Iterator[Block]]] = []
+        for name, since in self._since.items():
+            while coming and coming[0][0] < since:
+                yield from _oldest(coming)
+            _push(coming, name, iter(self._names[name].values()))
+        while coming:
+            yield from _oldest(coming)
+
     def add(self, name: str, block: Block) -> Block | None:
         """Stage `block`, the newest, and return the block that it replaces."""
         old = self.remove(name, block.block_id)
-        self._names.setdefault(name, {})[block.block_id] = block
-        self.ages[block.seq] = (name, block.block_id)
+        blocks = self._names.get(name)
+        if blocks is None:
+            blocks = self._names[name] = {}
+            self._since[name] = block.seq
+        blocks[block.block_id] = block
+        self._count += 1
         return old
 
     def place(self, name: str, block: Block) -> None:
         """Replace a block by the same one with another body."""
-        assert self.ages[block.seq] == (name, block.block_id)
-        self._names[name][block.block_id] = block
+        blocks = self._names[name]
+        assert blocks[block.block_id].seq == block.seq
+        blocks[block.block_id] = block
 
     def remove(self, name: str, block_id: bytes) -> Block | None:
         """Remove one block and return it."""
         blocks = self._names.get(name)
         block = None if blocks is None else blocks.pop(block_id, None)
         if blocks is not None and block is not None:
-            del self.ages[block.seq]
+            self._count -= 1
             if not blocks:
-                del self._names[name]
+                del self._names[name], self._since[name]
         return block
 
     def remove_all(self, name: str) -> None:
         """Remove all blocks staged under `name`; there may be 100,000."""
-        seqs = [block.seq for block in self._names.pop(name, {}).values()]
-        deque(map(self.ages.pop, seqs), maxlen=0)
+        self._count -= len(self._names.pop(name, ()))
+        self._since.pop(name, None)
 
     def load(self, staged: Mapping[tuple[str, bytes], Block]) -> None:
         """Fill an empty index."""
@@ -77,16 +95,31 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
 
     def clear(self) -> None:
         """Remove all blocks."""
-        self.ages.clear()
         self._names.clear()
+        self._since.clear()
+        self._count = 0
 
     def check(self) -> None:
-        """Assert that both orders agree."""
-        found = [
-            (block.seq, (name, key)) for name, blocks in self._names.items() for key, block in blocks.items()
-        ]
-        assert list(self.ages.items()) == sorted(found)
+        """Assert that all orders agree."""
         assert all(self._names.values()), "a name without blocks"
-        for blocks in self._names.values():
+        assert list(self._since) == list(self._names)
+        assert sorted(self._since.values()) == list(self._since.values())
+        assert self._count == sum(map(len, self._names.values()))
+        for name, blocks in self._names.items():
             seqs = [block.seq for block in blocks.values()]
             assert seqs == sorted(seqs)
+            assert self._since[name] <= seqs[0]
+        merged = [block.seq for _, block in self.by_age()]
+        assert merged == sorted(block.seq for block in self.values())
+
+
+def _push(coming: list[tuple[int, str, Block, Iterator[Block]]], name: str, blocks: Iterator[Block]) -> None:
+    block = next(blocks, None)
+    if block is not None:
+        heappush(coming, (block.seq, name, block, blocks))
+
+
+def _oldest(coming: list[tuple[int, str, Block, Iterator[Block]]]) -> Iterable[tuple[str, Block]]:
+    _, name, block, blocks = heappop(coming)
+    _push(coming, name, blocks)
+    return ((name, block),)
