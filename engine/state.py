@@ -16,7 +16,17 @@ from retain.engine.blobs import BlobsSlice
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue, Restate
 from retain.engine.core.deadlines import DeadlineKind, Deadlines
-from retain.engine.core.domain import Ahead, Apply, Decide, Expire, LookAhead, Restater, SharedState, Slice
+from retain.engine.core.domain import (
+    ENDED_RECORDS,
+    Ahead,
+    Apply,
+    Decide,
+    Expire,
+    LookAhead,
+    Restater,
+    SharedState,
+    Slice,
+)
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.ledger import WHOLE
 from retain.engine.core.snapshot_table import Frozen
@@ -136,13 +146,14 @@ class State:
 
     def _expire_due(self, command: ExpireDue, now: int) -> Decision[int]:
         events: list[Event] = []
-        looked_at = 0
+        looked_at = records = 0
         now = now if command.until is None else min(now, command.until)
         for _at, kind, key in self.deadlines.due(now, command.limit):
-            ended = self._expire[kind](key, now)
-            if events and len(events) + len(ended) > command.limit:
+            ended, more = self._expire[kind](key, now)
+            if events and (len(events) + len(ended) > command.limit or records + more > ENDED_RECORDS):
                 break
             events += ended
+            records += more
             looked_at += 1
         return Decision(tuple(events), looked_at)
 

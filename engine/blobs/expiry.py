@@ -5,7 +5,6 @@ Reads the slice, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,14 +14,11 @@ from retain.engine.blobs.entries import BlobEntry, Composite
 from retain.engine.blobs.events import BlobDeleted, BlocksDropped
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.command import KEEPER
+from retain.engine.core.domain import ENDED_RECORDS, Ended
 from retain.engine.core.event import Cause, Event
 
 EXPIRIES = 64
 """Most blobs of a container that end in one step, so that other requests run between two steps."""
-EXPIRED_RECORDS = 20_000
-"""Most records that the blobs which end in one step depend on, if no blob alone has more. A long list ends
-faster than blobs with as many records: some 5 ms for 50,000 blocks."""
-
 
 FREED = 500
 """Most records that one event of a container turns into garbage, if no blob alone has more: some 10 ms of
@@ -42,27 +38,28 @@ def _records_of(entry: BlobEntry) -> int:
     return len(entry.body.blocks) if isinstance(entry.body, Composite) and entry.body.blocks else 1
 
 
-def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
-    """Return the events that end the oldest blobs of the container `key`, or some of a deleted one."""
+def end_blobs(blobs: BlobsState, key: Any, now: int) -> Ended:
+    """Return what ends the oldest blobs of the container `key`, or some of a deleted one."""
     if (closed := blobs.closed.get(key)) is not None:
-        return [next_removal(closed)]
+        return Ended([next_removal(closed)], FREED)
     account, name = key
     container = blobs.find(account, name)
     assert container is not None
     edge = container.alive_after(now)
     held = blobs.shared.held.blobs_in(account, name)
     ended: list[Event] = []
-    room = EXPIRED_RECORDS
+    records = 0
     for modified, blob in container.ages:
         if modified > edge or len(ended) == EXPIRIES:
             break
         if blob in held:
             continue
-        room -= _records_of(container.blobs[blob])
-        if room < 0 and ended:
+        more = _records_of(container.blobs[blob])
+        if records + more > ENDED_RECORDS and ended:
             break
+        records += more
         ended.append(blob_expiry(container, blob))
-    return ended
+    return Ended(ended, records)
 
 
 def next_removal(closed: Container) -> Event:
@@ -82,12 +79,12 @@ def next_removal(closed: Container) -> Event:
     return BlobsFreed(through=through, **facts)
 
 
-def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:
-    """Return the event that ends the blocks staged under the name in `key`."""
+def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Ended:
+    """Return what ends the blocks staged under the name in `key`."""
     account, name, blob = key
     container = blobs.trace(account, name)
     assert container is not None
-    return [blocks_expiry(container, blob)]
+    return Ended([blocks_expiry(container, blob)], container.pending[blob].blocks)
 
 
 def blob_expiry(container: Container, blob: str) -> BlobDeleted:

@@ -16,6 +16,8 @@ from retain.engine.core.typed import Resource
 class ExpireDue(Command[int]):
     """End what is due, in at most `limit` events. Result: the number of deadlines handled.
 
+    They turn at most `domain.ENDED_RECORDS` records into garbage, if no entry alone has more.
+
     Attributes:
         limit: Most events in one run.
         until: Later deadlines are not due, whatever the present is: a clock jump between query and decision

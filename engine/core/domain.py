@@ -18,7 +18,24 @@ from retain.engine.core.snapshot_table import Frozen
 
 Apply = Callable[[Any, Stamp], None]
 Decide = Callable[[Any, int], Decision[Any]]
-Expire = Callable[[Any, int], Sequence[Event]]
+ENDED_RECORDS = 20_000
+"""Most records that turn into garbage in one step of expiry, if no entry alone has more: up to 10 ms."""
+
+
+class Ended(NamedTuple):
+    """What ends a due key.
+
+    Attributes:
+        events: The events to record.
+        records: How many records turn into garbage by them, roughly.
+
+    """
+
+    events: Sequence[Event]
+    records: int
+
+
+Expire = Callable[[Any, int], Ended]
 
 
 class Ahead(ABC):
@@ -194,7 +211,7 @@ class Slice(Protocol):
         """
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """Return, by kind of deadline, `expire(key, now)`, which returns the events that end a due key."""
+        """Return, by kind of deadline, `expire(key, now)`, which returns what ends a due key."""
 
     def restaters(self) -> Mapping[str, Restater]:
         """Return the restaters, by the first word of their locators."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from retain.engine import state
 from retain.engine.blobs import ahead, entries, expiry
 from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, StageBlock
 from retain.engine.blobs.conditions import Conditions, ETags
@@ -230,7 +231,7 @@ def test_only_long_lists_are_decided_ahead() -> None:
 
 
 def test_blobs_of_many_blocks_expire_in_several_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expiry, "EXPIRED_RECORDS", 5)
+    monkeypatch.setattr(expiry, "ENDED_RECORDS", 5)
     desk = AheadDesk()
     desk.create("recordings")
     for name in ("a", "b", "c"):
@@ -244,4 +245,42 @@ def test_blobs_of_many_blocks_expire_in_several_steps(monkeypatch: pytest.Monkey
         desk.do(ExpireDue(actor="retain", limit=128))
         counts.append(len(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs))
     assert counts == [3, 2, 0]
+    desk.verify()
+
+
+def _of_three_blocks(desk: AheadDesk, container: str, *, committed: bool) -> None:
+    desk.create(container)
+    where = desk.where(container)
+    for block in (b"1", b"2", b"3"):
+        desk.do(StageBlock(**where, name="a", resource=desk.fresh(), block_id=block, body=inline(block)))
+    if committed:
+        desk.do(replace(desk.committing(b"1", b"2", b"3"), container=container))
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_many_containers_whose_blobs_have_many_blocks_expire_in_several_steps(
+    monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    """One command ends what is due everywhere: its work is bounded by records, not by entries alone."""
+    monkeypatch.setattr(state, "ENDED_RECORDS", 7)
+    desk = AheadDesk()
+    for number in range(5):
+        _of_three_blocks(desk, f"recordings{number}", committed=committed)
+    desk.now += 40 * DAY
+    ended = []
+    while (due := desk.state.deadlines.next()) is not None and due <= desk.now:
+        before = len(desk.history)
+        desk.do(ExpireDue(actor="retain", limit=128))
+        ended.append(len(desk.history) - before)
+    assert ended == [2, 2, 1]
+    desk.verify()
+
+
+def test_an_entry_with_more_records_than_one_step_may_end_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "ENDED_RECORDS", 2)
+    desk = AheadDesk()
+    for number in range(3):
+        _of_three_blocks(desk, f"recordings{number}", committed=True)
+    desk.now += 40 * DAY
+    assert desk.sweep() == 3
     desk.verify()
