@@ -24,8 +24,11 @@ def walked() -> int:
     return sum(len(gc.get_objects(generation)) for generation in (0, 1, 2))
 
 
-@pytest.mark.usefixtures("settled")
-def test_a_full_collection_meets_only_what_is_new() -> None:
+@pytest.mark.parametrize("loaded", [0, 1_000_000])
+def test_a_full_collection_meets_only_what_is_new(loaded: int, request: pytest.FixtureRequest) -> None:
+    state = [[[number]] for number in range(loaded // 2)]
+    gc.collect()  # As while a large state is loaded: Python remembers how many objects survived this.
+    request.getfixturevalue("settled")
     most = 0
 
     def measure(phase: str, info: dict[str, int]) -> None:
@@ -43,6 +46,7 @@ def test_a_full_collection_meets_only_what_is_new() -> None:
     assert 0 < most <= collector.MOST_WALKED * 1.01
     assert gc.get_freeze_count() > 600_000
     assert len(kept) == 600_000
+    assert len(state) == loaded // 2
 
 
 @pytest.mark.usefixtures("settled")
