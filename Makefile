@@ -10,7 +10,7 @@ COUNT ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: bench-check cluster workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
+.PHONY: again bench-check cluster workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ serve: $(VENV)/.installed ## Start the server on DATA=./retain-data, at BIND=127
 
 test: $(VENV)/.installed ## Run all tests, one process per core
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+again: $(VENV)/.installed ## Run the tests that failed last once more, one after the other
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
 check: format-check lint types test ## What CI runs: format, lint, types, tests
 

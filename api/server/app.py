@@ -379,7 +379,7 @@ class App:
                 receive,
                 send,
             )
-        status = 0
+        status, whole = 0, False
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -388,10 +388,21 @@ class App:
                 drop_description(message, request.method)
             await send(message)
 
+        async def after_body() -> Message:
+            nonlocal whole
+            if whole:
+                whole = False
+                return {"type": "http.request", "body": b"", "more_body": False}
+            return await receive()
+
+        # No page reads a body. A short one is read here, so that the connection can be used again.
         if proceed := scope.get("state", {}).get(PROCEED):
             await proceed()
+        request.body.min_rate = self.config.server.min_body_rate
+        await request.body.discard(DISCARD_BYTES)
+        whole = request.body.finished
         pages = await self.pages()
-        await pages(scope, receive, noting)
+        await pages(scope, after_body, noting)
         return status
 
 

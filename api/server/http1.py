@@ -44,7 +44,7 @@ from retain.api.http.message import BAD_TARGET, CASED_HEADERS
 from retain.api.server.http2 import Http2
 from retain.api.server.intake import Intake, Reading
 from retain.api.server.plain import PlainConnection
-from retain.api.server.stream import GuardedStream, Phase
+from retain.api.server.stream import LINGER_S, GuardedStream, Phase
 
 LOG = logging.getLogger("retain.http")
 
@@ -97,9 +97,16 @@ class Http1(H11Protocol):
         self._intake = Intake()
 
     async def stream_send(self, event: Any) -> None:
-        """Send as Hypercorn does, with the reason phrase that old clients look for."""
+        """Send as Hypercorn does, with the reason phrase that old clients look for.
+
+        A response after which the connection closes says so (RFC 9112 section 9.6): otherwise a client sends
+        its next request into a connection that is being closed.
+        """
         if isinstance(event, StreamResponse):
             headers = [*event.headers, *self.config.response_headers("h11")]
+            closes = self.connection.their_state is h11.SEND_BODY or self.context.terminated.is_set()
+            if closes and all(name.lower() != b"connection" for name, _ in headers):
+                headers.append((b"Connection", b"close"))
             reason = REASONS.get(event.status_code, b"")
             await self._send_h11_event(
                 h11.Response(status_code=event.status_code, headers=headers, reason=reason)
@@ -382,7 +389,10 @@ class HttpConnection(TCPServer):
                 self.on_idle(self.guard)
         else:
             assert isinstance(event, Closed)
-            await self.stream.aclose()
+            # The task that answers may end while the peer still sends, and is cancelled then. The bytes must
+            # be discarded none the less, or a reset would lose the answer. The watch ends that sooner.
+            with trio.move_on_after(2 * LINGER_S, shield=True):
+                await self.stream.aclose()
             await self.protocol.handle(Closed())
 
     async def _send(self, data: bytes) -> bool:

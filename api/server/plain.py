@@ -161,18 +161,24 @@ class PlainConnection:
         response, (fixed, lines) = answer
         unread = not request.body.finished
         body = response.body
+        stopping = self._app.stopping.is_set()
         if isinstance(body, bytes) and not unread:
             if not has_body(request.method, response.status):
                 body = b""
                 if describes_nothing(request.method, response.status):
                     fixed, lines = None, render_fields(without_description(response.fields()))
+            if stopping:
+                lines += "Connection: close\r\n"
             head = self._common.head_start(response.status, fixed) + lines.encode("latin-1") + b"\r\n"
             delivered = await self._write(head, body)
         else:
-            delivered = await self._stream_out(request, response, response.fields(), unread=unread)
+            fields = response.fields()
+            if unread or stopping:
+                fields = [*fields, ("Connection", "close")]
+            delivered = await self._stream_out(request, response, fields, unread=unread)
         seconds = trio.current_time() - started
         self._app.answered(interface.name, request.method, response.status, seconds, request)
-        return delivered and not unread and not self._app.stopping.is_set()
+        return delivered and not unread and not stopping
 
     async def _write(self, head: bytes, body: bytes) -> bool:
         """Write an answer; return whether the peer was still connected."""
@@ -198,8 +204,6 @@ class PlainConnection:
     ) -> bool:
         self._chunked = False
         self._complete = False
-        if unread:
-            fields = [*fields, ("Connection", "close")]
         lone = not has_body(request.method, response.status)
         sized = any(name == "Content-Length" for name, _ in fields)
         if not sized and not lone:

@@ -157,7 +157,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         except OSError as error:
             raise _translated(error) from error
         if self._more_waits:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.cancel_shielded_checkpoint()  # cancelled here, the bytes would be lost
         self._more_waits = len(data) == max_bytes
         self.received_end = not data
         return data

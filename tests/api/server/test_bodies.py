@@ -31,6 +31,13 @@ async def _sum(request: Request) -> Response:
 SUM = Mounted(name="sum", handle=_sum, error=plain_error, prefixes=("sum",))
 
 
+async def _early(request: Request) -> Response:
+    return Response.json(200, request.segments())
+
+
+EARLY = Mounted(name="sum", handle=_early, error=plain_error, prefixes=("sum",))
+
+
 def head(size: int, more: str = "") -> bytes:
     return f"PUT /sum/it HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n{more}\r\n".encode()
 
@@ -106,3 +113,24 @@ async def test_a_rest_that_never_comes_is_given_up_quietly() -> None:
     await request.body.discard(100)
     assert request.body.received == 3
     assert request.body.declared is None, "so nobody takes the connection to be ready for the next request"
+
+
+@pytest.mark.parametrize("target", ["/nobody", "/healthz", "/sum/none"])
+async def test_an_answer_before_the_whole_body_says_that_the_connection_closes(target: str) -> None:
+    """Otherwise a client sends its next request into a connection that is being closed."""
+    part = f"PUT {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nonly this".encode()
+    async with serving(interfaces=[EARLY]) as served, connected(served.port) as peer:
+        await peer.send(part)
+        answer = await peer.answer()
+        assert answer.header("connection") == "close"
+        assert await peer.rest() == b""
+
+
+@pytest.mark.parametrize("target", ["/nobody", "/healthz", "/sum/none"])
+async def test_an_answer_after_the_whole_body_leaves_the_connection_open(target: str) -> None:
+    whole = f"PUT {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nonly this".encode()
+    async with serving(interfaces=[EARLY]) as served, connected(served.port) as peer:
+        for _ in range(2):
+            await peer.send(whole)
+            answer = await peer.answer()
+            assert answer.header("connection") is None

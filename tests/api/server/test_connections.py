@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import trio
-from hypercorn.events import RawData
+from hypercorn.events import Closed, RawData
+from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -483,3 +484,40 @@ async def test_bytes_whose_sender_is_cancelled_while_another_sends_still_go_out(
             while received < len(first):
                 received += len(await client.receive_some(len(first) - received))
             assert await client.receive_some(6) == b"second"
+
+
+async def test_a_closing_whose_task_is_cancelled_still_discards_what_the_peer_sends() -> None:
+    """The task that answers is cancelled once the request is over; a reset would lose its answer."""
+    async with accepted() as (server, client), trio.open_nursery() as nursery:
+        stream = GuardedStream(server, "127.0.0.1")
+        connection = HttpConnection(None, WireConfig(ServerConfig()), WorkerContext(None), stream, 1.0)
+        connection.protocol = connection._protocol("http/1.1", TaskGroup())
+        cancelled = trio.CancelScope()
+
+        async def close() -> None:
+            with cancelled:
+                await connection.protocol_send(Closed())
+
+        nursery.start_soon(close)
+        await wait_all_tasks_blocked(0.05)
+        cancelled.cancel()
+        with trio.fail_after(60):
+            for _ in range(20):
+                await client.send_all(b"y" * 100_000)
+            assert await client.receive_some(1) == b""
+            await client.send_eof()
+
+
+async def test_a_reader_that_is_cancelled_loses_no_bytes() -> None:
+    async with accepted() as (server, client):
+        stream = GuardedStream(server, "127.0.0.1")
+        await client.send_all(b"abcdef")
+        assert await stream.receive_some(2) == b"ab"
+        received = b""
+        with trio.CancelScope() as cancelled:
+            cancelled.cancel()
+            received = await stream.receive_some(2)
+        with trio.fail_after(60):
+            while len(received) < 4:
+                received += await stream.receive_some(2)
+        assert received == b"cdef"

@@ -373,8 +373,17 @@ def cut_by(server: Server, reason: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-async def test_the_stop_finishes_requests_in_flight_and_closes_idle_ones(mock_clock: MockClock) -> None:
-    async with serving() as served, connected(served.port) as busy, connected(served.port) as idle:
+@pytest.mark.parametrize("fast", [True, False])
+async def test_the_stop_finishes_requests_in_flight_and_closes_idle_ones(
+    mock_clock: MockClock, fast: bool
+) -> None:
+    STARTED.clear()
+    config = ServerConfig(bind="127.0.0.1:0", fast_http1=fast)
+    async with (
+        serving(config) as served,
+        connected(served.port) as busy,
+        connected(served.port) as idle,
+    ):
         await idle.send(b"GET /echo/a HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await idle.answer()).status == 200
         await busy.send(b"GET /echo/slow/5/stop HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -384,7 +393,9 @@ async def test_the_stop_finishes_requests_in_flight_and_closes_idle_ones(mock_cl
         await let_pass(mock_clock, 4.9)
         assert busy.buffer == b""
         await let_pass(mock_clock, 0.2)
-        assert (await busy.answer()).status == 200
+        answer = await busy.answer()
+        assert answer.status == 200
+        assert answer.header("connection") == "close"
         await let_pass(mock_clock, 1)
         assert await busy.rest() == b""
         with pytest.raises(OSError, match="connect"):
