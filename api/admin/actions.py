@@ -77,7 +77,9 @@ class Administration:
         self.doctor = Doctor(engine)
         self._status = Status(engine, self.backups, checkpoints)
         source = f"urn:retain:{quote(checkpoints.origin, safe='')}"
-        self.notifier = Notifier(engine, config.webhooks, source=source, url_of=self.url_of)
+        self.notifier = Notifier(
+            engine, config.webhooks, source=source, url_of=self.url_of, trail=checkpoints.trail
+        )
         # Keys are in files, tokens in the journal: actions that change both run one at a time.
         self._keys_turn = trio.Lock()
         self._included: dict[str, Callable[..., Awaitable[Any]]] = {}

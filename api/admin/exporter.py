@@ -19,6 +19,7 @@ import trio
 from retain.api.config.load import AuditConfig
 from retain.engine import Engine, EngineError
 from retain.engine.audit.checkpoints import Signer, checkpoint
+from retain.engine.audit.erasures import KnownErasures
 from retain.engine.audit.timeline import Trail, answered
 from retain.journal import RealDisk
 
@@ -26,8 +27,10 @@ LOG = logging.getLogger("retain.checkpoints")
 HOUR: Final = 3600.0
 RETRY_S: Final = 300.0
 """Seconds until a retry after a failure, unless the schedule is sooner."""
-WARM_FRAMES: Final = 512
-"""Frames of the growing segment that are read ahead at once."""
+WARM_RECORDS: Final = 2048
+"""Records of the growing segment that are read ahead at once."""
+WARM_FRAMES: Final = 256
+"""Frames that are searched for erasures at once."""
 WARM_PAUSE: Final = 2.0
 """The pause between them, in durations of the last one."""
 TIMEOUT_S: Final = 30.0
@@ -59,6 +62,15 @@ class LastCheckpoint:
     size: int
 
 
+async def _in_slices(read: Callable[..., bool], *arguments: int) -> None:
+    """Call `read` in a thread until it says that nothing is left; rest after each call."""
+    more = True
+    while more:
+        began = trio.current_time()
+        more = await trio.to_thread.run_sync(answered, read, *arguments)
+        await trio.sleep(WARM_PAUSE * (trio.current_time() - began))
+
+
 def _keep(folder: RealDisk, size: int, note: bytes) -> None:
     """Write the checkpoint beside the earlier ones.
 
@@ -86,6 +98,7 @@ class Checkpoints:
     Attributes:
         last: The last checkpoint exported since the server started.
         trail: The places of the journal's records, shared by all queries.
+        erasures: When and why parts were erased, likewise.
 
     """
 
@@ -94,6 +107,7 @@ class Checkpoints:
         self._signer = signer
         self._config = config
         self.trail = Trail(engine.disk)
+        self.erasures = KnownErasures(engine.disk)
         self.last: LastCheckpoint | None = None
         self._exported = -1
 
@@ -107,16 +121,16 @@ class Checkpoints:
         return {"checkpoint": note.decode(), "size": size, "key": str(self._signer.verifier)}
 
     async def warm(self) -> None:
-        """Read where the records of the growing segment are, in slices beside requests.
+        """Read where the records and the erasures are, in slices beside requests.
 
-        So the first page of the audit log costs what later ones do. A fault is the page's to report.
+        So the first page of the audit log, the first history and the first receipt cost what later ones do.
+        One that is asked for earlier reads what it needs itself. A fault is the page's to report.
         """
+        trail, erasures = self.trail, self.erasures
         try:
-            more = True
-            while more:
-                began = trio.current_time()
-                more = await trio.to_thread.run_sync(answered, self.trail.refresh, WARM_FRAMES)
-                await trio.sleep(WARM_PAUSE * (trio.current_time() - began))
+            await _in_slices(trail.refresh, WARM_RECORDS)
+            await _in_slices(trail.read_sealed)
+            await _in_slices(erasures.refresh, WARM_FRAMES)
         except EngineError as error:
             LOG.warning("the audit log was not read ahead", extra={"facts": {"error": str(error)}})
 

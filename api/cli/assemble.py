@@ -49,6 +49,7 @@ from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness, watch_readiness
 from retain.api.web.traces import missing
 from retain.engine import Engine, EngineAccess, Options, open_engine
+from retain.engine.audit.timeline import Trail
 from retain.engine.core.clock import is_synchronized
 from retain.engine.nodes.node import NodeEngine
 from retain.journal import RealDisk
@@ -231,6 +232,7 @@ def assembled(
         users=administration.users.known,
         throttle=throttles["settings"],
     )
+    trail = administration.checkpoints.trail
     counters = Counters()
     pages = [
         partial(_token_pages, administration, identity, config),
@@ -240,7 +242,7 @@ def assembled(
     app = create_app(
         engine,
         config,
-        interfaces(engine, config, administration.tenants.keys_of, identity, throttles["areas"]),
+        interfaces(engine, config, administration.tenants.keys_of, identity, throttles["areas"], trail),
         pages=pages,
         counters=counters,
     )
@@ -263,6 +265,7 @@ def interfaces(
     keys_of: KeysOf,
     identity: Identity | None = None,
     areas_throttle: LoginThrottle | None = None,
+    trail: Trail | None = None,
 ) -> list[Mounted]:
     """Return the interfaces that the configuration enables, in the order in which they are displayed.
 
@@ -272,13 +275,14 @@ def interfaces(
         keys_of: Returns the keys of a tenant's account, None if there is none.
         identity: Recognises callers; the pages' own if they share it.
         areas_throttle: Slows failed logins at the areas interface, where processes share one.
+        trail: The places of the journal's records, which queries of this process share.
 
     """
     made = []
     if config.areas.enabled:
         made.append(areas_interface(engine, config, areas_throttle))
     if config.settings.enabled:
-        made.append(settings_interface(engine, config, identity))
+        made.append(settings_interface(engine, config, identity, trail))
     if config.blobs.enabled:
         made.append(blobs_interface(engine, config, keys_of))
     return made

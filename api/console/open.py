@@ -50,7 +50,8 @@ def desk_of(
     """Return the objects that the pages share."""
     longest_s = config.console.session_hours * 3600
     secure = is_secure(config.server)
-    evidence = Evidence(engine, administration.checkpoints.trail)
+    checkpoints = administration.checkpoints
+    evidence = Evidence(engine, checkpoints.trail, checkpoints.erasures)
     return Desk(
         engine=engine,
         config=config,

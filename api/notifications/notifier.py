@@ -33,6 +33,7 @@ from retain.api.notifications.post import Outcome, post
 from retain.api.notifications.store import DeadLetter, DeliveryState
 from retain.engine import Engine, EngineError
 from retain.engine.audit.feed import Feed, Notification, epoch_of, rewound
+from retain.engine.audit.timeline import Trail
 from retain.engine.core.time import SECOND
 from retain.journal import NoSpace
 
@@ -80,6 +81,7 @@ class Webhook:
         config: Its configuration.
         engine: The engine whose changes it is notified of.
         delivery: The delivery state.
+        trail: The places of the journal's records.
         source: CloudEvents' `source`.
         url_of: Returns the URL of an account.
         poster: Sends a request; see `post`.
@@ -90,6 +92,7 @@ class Webhook:
         config: WebhookConfig,
         engine: Engine,
         delivery: DeliveryState,
+        trail: Trail,
         *,
         source: str,
         url_of: Callable[[str], str],
@@ -102,7 +105,7 @@ class Webhook:
         self._grid = config.schema == "eventgrid"
         self._validated = not self._grid
         self._engine = engine
-        self._feed = Feed(engine.disk)
+        self._feed = Feed(trail)
         self._key = secret_bytes(config.secret)
         self._source = source
         self._url_of = url_of
@@ -288,6 +291,7 @@ class Notifier:
         source: CloudEvents' `source`.
         url_of: Returns the URL of an account.
         poster: Sends a request.
+        trail: The places of the journal's records; a server shares one.
 
     Attributes:
         webhooks: By name; filled by `load`.
@@ -301,6 +305,7 @@ class Notifier:
         source: str,
         url_of: Callable[[str], str],
         poster: Post = post,
+        trail: Trail | None = None,
     ) -> None:
         self.webhooks: dict[str, Webhook] = {}
         self._engine = engine
@@ -308,6 +313,7 @@ class Notifier:
         self._source = source
         self._url_of = url_of
         self._poster = poster
+        self._trail = trail or Trail(engine.disk)
         self._changed = trio.Event()
 
     async def load(self) -> None:
@@ -327,7 +333,13 @@ class Notifier:
                 delivery.changes += new
             delivery.seq = min(delivery.seq, durable)
             self.webhooks[config.name] = Webhook(
-                config, self._engine, delivery, source=self._source, url_of=self._url_of, poster=self._poster
+                config,
+                self._engine,
+                delivery,
+                self._trail,
+                source=self._source,
+                url_of=self._url_of,
+                poster=self._poster,
             )
 
     async def run(self) -> None:

@@ -11,6 +11,7 @@ from retain.api.identity import Identity, identity_options
 from retain.api.settings.address import PREFIXES
 from retain.api.settings.interface import Settings
 from retain.engine import EngineAccess
+from retain.engine.audit.timeline import Trail
 
 __all__ = ["Settings", "settings_interface"]
 
@@ -21,14 +22,17 @@ _EXAMPLE = (
 )
 
 
-def settings_interface(engine: EngineAccess, config: Config, identity: Identity | None = None) -> Mounted:
+def settings_interface(
+    engine: EngineAccess, config: Config, identity: Identity | None = None, trail: Trail | None = None
+) -> Mounted:
     """Return the interface as `config` describes it, ready to be mounted.
 
-    `identity` authenticates callers, where other users than those of `config` may call.
+    `identity` authenticates callers, where other users than those of `config` may call. `trail`: the places
+    of the records, where queries share them.
     """
     if identity is None:
         identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
-    settings = Settings(engine, config.settings, identity)
+    settings = Settings(engine, config.settings, identity, trail)
     return Mounted(
         name="settings",
         handle=settings.handle,

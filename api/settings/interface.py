@@ -13,11 +13,13 @@ from retain.api.identity import Caller, Identity, IdentityError, Method
 from retain.api.settings.address import Address, Me, parse
 from retain.api.settings.answers import options_answer
 from retain.api.settings.errors import ALLOW, COMMON, METHODS, error_answer
+from retain.api.settings.history import History
 from retain.api.settings.query import read_query
 from retain.api.settings.reads import SettingsReader, Wanted
 from retain.api.settings.watch import Watchers
 from retain.api.settings.writes import SettingsWriter
 from retain.engine import EngineAccess, EngineError
+from retain.engine.audit.timeline import Trail
 from retain.engine.settings import Asker, Level, SettingsPolicy
 
 ME_METHODS = ("Allow", "GET, HEAD, OPTIONS")
@@ -30,17 +32,20 @@ class Settings:
         engine: The engine with the settings.
         config: The section `settings` of the configuration.
         identity: Recognises callers.
+        trail: The places of the journal's records; a server shares one.
 
     """
 
-    def __init__(self, engine: EngineAccess, config: SettingsConfig, identity: Identity) -> None:
+    def __init__(
+        self, engine: EngineAccess, config: SettingsConfig, identity: Identity, trail: Trail | None = None
+    ) -> None:
         self._engine = engine
         self._config = config
         self._identity = identity
         self._admins = frozenset(config.admin_roles)
         policy = policy_of(config)
         self.watchers = Watchers(engine, config.max_watchers, config.max_watchers_per_user)
-        self._reader = SettingsReader(engine, policy, self.watchers)
+        self._reader = SettingsReader(engine, policy, self.watchers, History(engine, policy, trail))
         self._writer = SettingsWriter(engine, policy, self._reader, config.max_body_bytes)
 
     async def handle(self, request: Request) -> Response:

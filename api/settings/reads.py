@@ -62,13 +62,16 @@ class SettingsReader:
         engine: The engine that stores the settings.
         policy: The operator's rules.
         watchers: The requests that wait.
+        history: Reads earlier versions.
     """
 
-    def __init__(self, engine: EngineAccess, policy: SettingsPolicy, watchers: Watchers) -> None:
+    def __init__(
+        self, engine: EngineAccess, policy: SettingsPolicy, watchers: Watchers, history: History
+    ) -> None:
         self._engine = engine
         self._policy = policy
         self._watchers = watchers
-        self._history = History(engine, policy)
+        self._history = history
 
     async def answer(self, request: Request, wanted: Wanted) -> Response:
         """Return the response to a GET or HEAD.

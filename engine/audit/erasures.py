@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from retain.engine.audit.log import CAUSES
 from retain.journal import Disk, Part
-from retain.journal.erasure.manifest import Erasure, Erasures, export_erasures
+from retain.journal.erasure.manifest import Erasure, Erasures, ErasureSearch
 
 _CAUSES = {int(number): name for name, number in CAUSES.items()}
 
@@ -40,24 +40,30 @@ class KnownErasures:
     """
 
     def __init__(self, disk: Disk) -> None:
-        self._disk = disk
         self._lock = Lock()
-        self._known: Erasures | None = None
+        self._search = ErasureSearch(disk)
+
+    def refresh(self, most: int) -> bool:
+        """Read `most` more frames, so that the next query need not; return whether there may be more.
+
+        Raises what `of` raises.
+        """
+        with self._lock:
+            return self._search.read(most)
 
     def entries(self) -> tuple[Erasure, ...]:
         """Return all erasures, in order. Raises what `of` raises."""
-        with self._lock:
-            self._known = export_erasures(self._disk, self._known)
-            return self._known.entries
+        return self._now().entries
 
     def of(self, seqs: Iterable[int]) -> dict[int, tuple[ErasedPart, ...]]:
         """Return the erasures that name any of these records; see `erasures_of`."""
         wanted = sorted(set(seqs))
-        if not wanted:
-            return {}
+        return _named(self._now(), wanted) if wanted else {}
+
+    def _now(self) -> Erasures:
         with self._lock:
-            self._known = export_erasures(self._disk, self._known)
-            return _named(self._known, wanted)
+            self._search.read()
+            return self._search.found
 
 
 def erasures_of(disk: Disk, seqs: Iterable[int]) -> dict[int, tuple[ErasedPart, ...]]:

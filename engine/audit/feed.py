@@ -21,7 +21,7 @@ from retain.engine.core.event import Cause, Event, Interface
 from retain.engine.history.events import LOSS_ACCEPTED, ErasureOrdered, HistoryChanged
 from retain.engine.settings import events as settings
 from retain.engine.tokens import events as tokens
-from retain.journal import Disk, JournalError, Record, Verb
+from retain.journal import JournalError, Record, Verb
 from retain.journal.lookup.trail import Trail
 
 _CAUSES = {int(number): name for name, number in CAUSES.items()}
@@ -91,11 +91,11 @@ class Feed:
     """Reads events. Blocking; for any thread.
 
     Args:
-        disk: The data folder, which a server may have open.
+        trail: The places of the journal's records, which a server may have open.
     """
 
-    def __init__(self, disk: Disk) -> None:
-        self._trail = Trail(disk)
+    def __init__(self, trail: Trail) -> None:
+        self._trail = trail
 
     def after(self, seq: int, durable: int, most: int) -> tuple[list[Notification], int]:
         """Return the events after record `seq`, and the last record examined.

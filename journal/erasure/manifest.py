@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import NamedTuple
+
+import msgpack
 
 from retain.journal.disk.interface import Disk
 from retain.journal.erasure.ledger import unpack_ranges
 from retain.journal.errors import Corrupt
-from retain.journal.format.record import Part, Verb
+from retain.journal.format.record import NO_RESOURCE, Part, Verb
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import IDENTITY_BYTES, find_segments
-from retain.journal.segments.heads import headers_of, heads, records_in
+from retain.journal.segments.heads import FrameHead, good_heads, headers_of, records_in
 
 FORMAT = "retain erasures 1"
+_ERASE = msgpack.packb((0, 0, Verb.ERASE, 0, NO_RESOURCE))[3:]
+"""The bytes of verb, interface and resource in the header of each erase record, FORMAT.md sections 4 and 6.
+
+A frame whose head does not contain them has no erase record.
+"""
 
 
 class Erasure(NamedTuple):
@@ -73,37 +80,84 @@ class Erasures(NamedTuple):
         return self._replace(entries=tuple(sorted({*self.entries, *others})))
 
 
-def export_erasures(disk: Disk, known: Erasures | None = None) -> Erasures:
-    """Return all erasures of a journal, read from its heads, beside a running server too.
+class ErasureSearch:
+    """Reads all erasures from a journal's heads, beside a running server too. Not for two threads.
+
+    It continues where it stopped, so a second search reads only what was appended since.
 
     Args:
         disk: The data folder.
-        known: An earlier result for the same journal: only later records are read.
-
-    Raises:
-        Corrupt, UnknownVersion, OSError: The journal cannot be read.
+        every: Parse every header, and refuse one that makes no sense, also where no erase record is.
     """
-    segments = find_segments(disk)[0]
-    identity, seq, so_far = known or Erasures(bytes(IDENTITY_BYTES), 0, ())
-    entries: list[Erasure] = [*so_far]
-    for segment, after in zip_longest(segments, segments[1:]):
-        if after is not None and after.first - 1 <= seq:
-            continue
-        with SegmentFile(disk, segment) as file:
-            opener = file.opener()
-            identity = opener.identity
-            for head in heads(file, opener.size):
-                if head.prefix.first + head.prefix.records - 1 <= seq:
-                    continue
-                found = {header.seq for _, header in headers_of(file, head) if header.verb == Verb.ERASE}
-                for record in records_in(file, head, found):
-                    if record.content is None:
-                        break  # the last frame of a growing segment, half written
-                    _, time, _, _, _, cause, *_ = record.header
-                    for parts, first, last in unpack_ranges(record):
-                        entries.append(Erasure(record.header.seq, time, cause, parts, first, last))
-                seq = head.prefix.first + head.prefix.records - 1
-    return Erasures(identity, seq, tuple(entries))
+
+    def __init__(self, disk: Disk, *, every: bool = False) -> None:
+        self._disk = disk
+        self._every = every
+        self._identity = bytes(IDENTITY_BYTES)
+        self._seq = 0
+        self._entries: list[Erasure] = []
+        self._segment, self._offset = -1, 0
+
+    @property
+    def found(self) -> Erasures:
+        """Return the erasures that were read so far."""
+        return Erasures(self._identity, self._seq, tuple(self._entries))
+
+    def read(self, most: int | None = None) -> bool:
+        """Read on, to the journal's end.
+
+        Args:
+            most: Only that many frames.
+
+        Returns:
+            Whether there may be more.
+
+        Raises:
+            Corrupt, UnknownVersion, OSError: The journal cannot be read.
+        """
+        left = most
+        segments = find_segments(self._disk)[0]
+        for segment, after in zip_longest(segments, segments[1:]):
+            if segment.number < self._segment or (after is not None and after.first - 1 <= self._seq):
+                continue
+            with SegmentFile(self._disk, segment) as file:
+                read = self._read_segment(file, left, growing=after is None)
+            if left is not None:
+                left -= read
+                if not left:
+                    return True
+        return False
+
+    def _read_segment(self, file: SegmentFile, most: int | None, *, growing: bool) -> int:
+        """Read on in one segment; return how many frames were read."""
+        opener = file.opener()
+        self._identity = opener.identity
+        if file.segment.number != self._segment:
+            self._segment, self._offset = file.segment.number, opener.size
+        read = 0
+        for head in islice(good_heads(file, self._offset, growing=growing), most):
+            if self._every or _ERASE in head.data:
+                self._entries += _erasures_in(file, head)
+            self._seq, self._offset = head.prefix.first + head.prefix.records - 1, head.stop
+            read += 1
+        return read
+
+
+def export_erasures(disk: Disk) -> Erasures:
+    """Return all erasures of a journal; see `ErasureSearch`. Raises what its `read` raises."""
+    search = ErasureSearch(disk, every=True)
+    search.read()
+    return search.found
+
+
+def _erasures_in(file: SegmentFile, head: FrameHead) -> list[Erasure]:
+    wanted = {header.seq for _, header in headers_of(file, head) if header.verb == Verb.ERASE}
+    found: list[Erasure] = []
+    for record in records_in(file, head, wanted):
+        _, time, _, _, _, cause, *_ = record.header
+        for parts, first, last in unpack_ranges(record):
+            found.append(Erasure(record.header.seq, time, cause, parts, first, last))
+    return found
 
 
 def targets_of(entries: Iterable[Erasure], last: int) -> dict[int, Part]:

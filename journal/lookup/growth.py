@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from retain.journal.errors import Corrupt
@@ -14,7 +12,7 @@ from retain.journal.format.limits import PREFIX_BYTES
 from retain.journal.format.merkle import Frontier, leaf_hash
 from retain.journal.format.record import NO_RESOURCE
 from retain.journal.segments.file import SegmentFile
-from retain.journal.segments.heads import FrameHead, heads, is_whole
+from retain.journal.segments.heads import FrameHead, good_heads
 
 BLOCK = 256
 """Leaves under one of the subtrees whose hashes an index holds."""
@@ -56,12 +54,15 @@ class Growth:
         Args:
             file: The segment.
             growing: Its last frame counts only if it is whole.
-            most: Only that many frames; of a growing segment.
+            most: Only frames until so many records were read; of a growing segment.
 
         Raises:
             Corrupt, OSError: The segment cannot be read.
         """
-        for head in islice(_good_heads(file, self.end, growing=growing), most):
+        stop = None if most is None else self.last + most
+        for head in good_heads(file, self.end, growing=growing):
+            if stop is not None and self.last >= stop:
+                return
             try:
                 self._add(head)
             except ValueError as error:
@@ -139,13 +140,3 @@ def packed(words: array[int]) -> bytes:
     if sys.byteorder == "little":
         words.byteswap()
     return words.tobytes()
-
-
-def _good_heads(file: SegmentFile, start: int, *, growing: bool) -> Iterator[FrameHead]:
-    held: FrameHead | None = None
-    for head in heads(file, start):
-        if held is not None:
-            yield held
-        held = head
-    if held is not None and (not growing or is_whole(file, held)):
-        yield held

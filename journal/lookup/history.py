@@ -15,7 +15,15 @@ from retain.journal.errors import Corrupt
 from retain.journal.format.record import RESOURCE_BYTES, Record
 from retain.journal.lookup.index import Indexes
 from retain.journal.segments.file import SegmentFile
-from retain.journal.segments.heads import FrameHead, head_at, headers_of, heads, is_whole, records_in
+from retain.journal.segments.heads import (
+    FrameHead,
+    head_at,
+    headers_of,
+    heads,
+    is_whole,
+    packed_headers,
+    records_in,
+)
 
 Progress = Callable[[int], None]
 
@@ -85,9 +93,12 @@ def headers(disk: Disk, seqs: Sequence[int], indexes: Indexes | None = None) -> 
             continue
         index = indexes.of(segment)
         with SegmentFile(disk, segment) as file:
-            for offset in dict.fromkeys(index.frame_of(seq) for seq in here if seq <= index.last):
-                for packed, header in headers_of(file, head_at(file, offset)):
-                    found[header.seq] = packed
+            in_frames: dict[int, list[int]] = {}
+            for seq in here:
+                if seq <= index.last:
+                    in_frames.setdefault(index.frame_of(seq), []).append(seq)
+            for offset, seqs_there in in_frames.items():
+                found |= packed_headers(file, head_at(file, offset), seqs_there)
     return {seq: found[seq] for seq in wanted}
 
 

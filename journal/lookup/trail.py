@@ -7,22 +7,35 @@ length only.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from threading import Lock
 from typing import NamedTuple
 
 from retain.journal.disk.interface import Disk
+from retain.journal.format.frame import parse_header
 from retain.journal.format.record import NO_RESOURCE, Header, Record
 from retain.journal.lookup.growth import Growth
 from retain.journal.lookup.index import GrowingIndex, Indexes, SegmentIndex, read_index
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import find_segments
-from retain.journal.segments.heads import FrameHead, details_at, head_at, headers_of, placed, record_at
+from retain.journal.segments.heads import (
+    FrameHead,
+    details_at,
+    good_heads,
+    head_at,
+    headers_of,
+    packed_headers,
+    placed,
+    record_at,
+)
 
-SEALED_KEPT = 12
+SEALED_KEPT = 24
 """Indexes of sealed segments that are kept in memory, those used last: 12 bytes a record, 16 a frame."""
+AT_ONCE = 2048
+"""Records that a query reads into the index of the growing segment, if more are missing in it."""
 
 
 class LazyRecord(NamedTuple):
@@ -79,14 +92,13 @@ class Trail:
             with SegmentFile(self.disk, segment) as file:
                 if at and stop is not None and file.opener().chain.time >= stop:
                     continue
-                index = self._index(file, growing=at == len(segments) - 1)
-                firsts, offsets, times = index.frames()
-                last = len(offsets)
+                frames = self._frames(file, resource, growing=at == len(segments) - 1)
+                last = len(frames.offsets)
                 if bound is not None:
-                    last = min(last, bisect_left(firsts, bound - index.first))
+                    last = min(last, bisect_left(frames.firsts, bound - frames.first))
                 if stop is not None:
-                    last = min(last, bisect_left(times, stop))
-                for offset in _offsets(index, resource, range(last - 1, -1, -1)):
+                    last = min(last, bisect_left(frames.times, stop))
+                for offset in frames.chosen(range(last - 1, -1, -1)):
                     for spot in reversed(_spots(file, head_at(file, offset))):
                         header = spot.header
                         if start is not None and header.time < start:
@@ -108,14 +120,13 @@ class Trail:
             if at + 1 < len(segments) and segments[at + 1].first - 1 <= bound:
                 continue
             with SegmentFile(self.disk, segment) as file:
-                index = self._index(file, growing=at == len(segments) - 1)
-                firsts, offsets, times = index.frames()
+                frames = self._frames(file, resource, growing=at == len(segments) - 1)
                 first = 0
-                if bound >= index.first:
-                    first = max(0, bisect_right(firsts, bound + 1 - index.first) - 1)
+                if bound >= frames.first:
+                    first = max(0, bisect_right(frames.firsts, bound + 1 - frames.first) - 1)
                 if start is not None:
-                    first = max(first, bisect_left(times, start) - 1)
-                for offset in _offsets(index, resource, range(first, len(offsets))):
+                    first = max(first, bisect_left(frames.times, start) - 1)
+                for offset in frames.chosen(range(first, len(frames.offsets))):
                     for spot in _spots(file, head_at(file, offset)):
                         header = spot.header
                         if stop is not None and header.time >= stop:
@@ -128,7 +139,7 @@ class Trail:
         """Read the frames appended since, so that the next query need not.
 
         Args:
-            most: Only that many frames.
+            most: Only frames until so many records were read.
 
         Returns:
             Whether there may be more.
@@ -140,7 +151,19 @@ class Trail:
         for segment in find_segments(self.disk)[0][-1:]:
             with SegmentFile(self.disk, segment) as file, self._lock:
                 read = self._grow(file, most)
-        return read == most
+        return most is not None and read >= most
+
+    def read_sealed(self) -> bool:
+        """Read the index of one more sealed segment, the newest first; return whether one was missing.
+
+        Raises what `refresh` raises.
+        """
+        for segment in find_segments(self.disk)[0][-2 : -2 - SEALED_KEPT : -1]:
+            if segment.number not in self._sealed:
+                with SegmentFile(self.disk, segment) as file:
+                    self._index(file, growing=False)
+                return True
+        return False
 
     def indexes(self) -> Indexes:
         """Return the indexes of all segments as they are now. Raises what `before` raises."""
@@ -149,6 +172,24 @@ class Trail:
             with SegmentFile(self.disk, segment) as file:
                 found.hold(segment, self._index(file, growing=segment is found.segments[-1]))
         return found
+
+    def _frames(self, file: SegmentFile, resource: bytes | None, *, growing: bool) -> _Frames:
+        """Return the frames of a segment, with a resource those that may hold it.
+
+        If much of a growing segment is not in its index yet, the heads of the rest are searched instead. That
+        is faster than to parse each header: a query waits for its own part only.
+        """
+        if not growing:
+            return _Frames.of(self._index(file, growing=False), resource)
+        with self._lock:
+            complete = self._grow(file, AT_ONCE) < AT_ONCE
+            growth = self._growing
+            assert growth is not None, "it was continued"
+            index, end = GrowingIndex(growth), growth.end
+        frames = _Frames.of(index, resource)
+        if not complete:
+            frames.extend(file, end, resource)
+        return frames
 
     def _index(self, file: SegmentFile, *, growing: bool) -> SegmentIndex:
         """Return the index of a segment; of the growing one, as far as it reaches now."""
@@ -176,7 +217,7 @@ class Trail:
         return GrowingIndex(self._growing)
 
     def _grow(self, file: SegmentFile, most: int | None) -> int:
-        """Read on in the growing segment, `most` frames or all; return how many were read."""
+        """Read on in the growing segment, frames until `most` records or all; return how many were read."""
         growth, self._growing = self._growing, None  # after an error, it starts again
         if growth is not None and growth.segment != file.segment:
             sealed = growth.segment
@@ -186,21 +227,48 @@ class Trail:
             growth = None
         if growth is None:
             growth = Growth(file)
-        before = len(growth.offsets)
+        before = growth.last
         growth.extend(file, growing=True, most=most)
         self._growing = growth
-        return len(growth.offsets) - before
+        return growth.last - before
 
 
-def _offsets(index: SegmentIndex, resource: bytes | None, numbers: range) -> Iterator[int]:
-    """Yield the offsets of these frames; with a resource, of those that may hold it."""
-    firsts, offsets, _ = index.frames()
-    if resource is None or resource == NO_RESOURCE:  # indexes omit records without a resource
-        yield from (offsets[number] for number in numbers)
-        return
-    holding = {bisect_right(firsts, seq - index.first) - 1 for seq in index.seqs_of(resource)}
-    found = sorted(holding.intersection(numbers), reverse=numbers.step < 0)
-    yield from (offsets[number] for number in found)
+class _Frames(NamedTuple):
+    """The frames of a segment, and which of them may hold a resource; None: any.
+
+    `first` is the segment's first record; the columns are those of an index.
+    """
+
+    first: int
+    firsts: array[int]
+    offsets: array[int]
+    times: array[int]
+    holding: set[int] | None
+
+    @classmethod
+    def of(cls, index: SegmentIndex, resource: bytes | None) -> _Frames:
+        firsts, offsets, times = index.frames()
+        holding = None
+        if resource is not None and resource != NO_RESOURCE:  # indexes omit records without a resource
+            holding = {bisect_right(firsts, seq - index.first) - 1 for seq in index.seqs_of(resource)}
+        return cls(index.first, firsts, offsets, times, holding)
+
+    def extend(self, file: SegmentFile, end: int, resource: bytes | None) -> None:
+        """Add the frames of a growing segment from offset `end` on. Raises `Corrupt`."""
+        for head in good_heads(file, end, growing=True):
+            if self.holding is not None and resource is not None and resource in head.data:
+                self.holding.add(len(self.offsets))
+            self.firsts.append(head.prefix.first - self.first)
+            self.offsets.append(head.offset)
+            first = head.prefix.first
+            self.times.append(parse_header(packed_headers(file, head, (first,))[first]).time)
+
+    def chosen(self, numbers: range) -> Iterator[int]:
+        """Yield the offsets of these frames, in this order, that may hold the resource."""
+        found: Iterable[int] = numbers
+        if self.holding is not None:
+            found = sorted(self.holding.intersection(numbers), reverse=numbers.step < 0)
+        yield from (self.offsets[number] for number in found)
 
 
 def _spots(file: SegmentFile, head: FrameHead) -> list[LazyRecord]:

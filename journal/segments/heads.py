@@ -64,6 +64,17 @@ def heads(file: SegmentFile, start: int) -> Iterator[FrameHead]:
         at += prefix.extent
 
 
+def good_heads(file: SegmentFile, start: int, *, growing: bool) -> Iterator[FrameHead]:
+    """Yield the heads from `start` on; of a growing segment, the last frame only if it is whole."""
+    held: FrameHead | None = None
+    for head in heads(file, start):
+        if held is not None:
+            yield held
+        held = head
+    if held is not None and (not growing or is_whole(file, held)):
+        yield held
+
+
 def head_at(file: SegmentFile, offset: int) -> FrameHead:
     """Return the head of the frame at `offset`. Raises `Corrupt` if it is not valid."""
     data = file.pread(offset, PREFIX_BYTES)
@@ -82,6 +93,25 @@ def headers_of(file: SegmentFile, head: FrameHead) -> list[tuple[bytes, Header]]
     except ValueError as error:
         text = f"{file.name}, offset {head.offset}: {error}"
         raise Corrupt(text, file=file.name, offset=head.offset, seq=head.prefix.first) from error
+
+
+def packed_headers(file: SegmentFile, head: FrameHead, seqs: Iterable[int]) -> dict[int, bytes]:
+    """Return the headers of some of a frame's records as stored on disk; only these are parsed.
+
+    Raises `Corrupt`.
+    """
+    first, found = head.prefix.first, {}
+    try:
+        headers = head.headers()
+        for seq in seqs:
+            packed = headers[seq - first]
+            if parse_header(packed).seq != seq:
+                raise ValueError(f"the header of record {seq} is another's")
+            found[seq] = packed
+    except ValueError as error:
+        text = f"{file.name}, offset {head.offset}: {error}"
+        raise Corrupt(text, file=file.name, offset=head.offset, seq=first) from error
+    return found
 
 
 def records_in(file: SegmentFile, head: FrameHead, wanted: Container[int]) -> Iterator[Record]:

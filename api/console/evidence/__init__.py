@@ -32,9 +32,9 @@ class Evidence:
         bench: Long work, one at a time.
     """
 
-    def __init__(self, engine: Engine, trail: Trail) -> None:
+    def __init__(self, engine: Engine, trail: Trail, erasures: KnownErasures) -> None:
         self.trail = trail
-        self.erasures = KnownErasures(engine.disk)
+        self.erasures = erasures
         self.bench = Bench(engine)
         self._limiter = trio.CapacityLimiter(READERS)
 

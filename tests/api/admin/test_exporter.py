@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -16,7 +17,11 @@ from retain.api.config.load import AuditConfig
 from retain.engine import Engine
 from retain.engine.audit.checkpoints import KEY_FILE, Signer, open_signed
 from retain.engine.testing import open_memory_engine
+from retain.journal.lookup.trail import Trail
+from retain.journal.segments.files import find_segments
 from tests.engine.persons.test_find import QUIET, Store
+from tests.kit.console import console
+from tests.kit.engines import LightOptions
 from tests.kit.server import running
 from tests.kit.serving import eventually
 
@@ -115,16 +120,34 @@ async def test_a_refusal_is_logged_and_told(
     assert "a checkpoint was not exported" in caplog.text
 
 
-async def test_the_trail_is_read_ahead_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server's first page of the audit log finds nothing left to read."""
+async def test_everything_is_read_ahead_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's first page of the audit log finds nothing left to read, nor does its first receipt."""
+    monkeypatch.setattr("retain.api.admin.exporter.WARM_RECORDS", 1)
     monkeypatch.setattr("retain.api.admin.exporter.WARM_FRAMES", 1)
-    async with open_memory_engine(options=QUIET) as engine:
+    async with open_memory_engine(options=LightOptions(segment_bytes=20_000)) as engine:
         store = Store(engine)
-        for number in range(5):
+        for number in range(60):
             await store.area(f"area-{number}")
+        assert len(find_segments(engine.disk)[0]) > 2
         warmed = checkpoints(engine)
         await warmed.warm()
         assert not warmed.trail.refresh(1), "nothing is left"
+        assert not warmed.trail.read_sealed()
+        assert not warmed.erasures.refresh(1)
+
+
+async def test_a_server_has_one_trail_that_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console's pages, receipts, and the history of settings use it."""
+    made = []
+    real = Trail.__init__
+
+    def counting(self: Trail, *arguments: Any) -> None:
+        made.append(self)
+        real(self, *arguments)
+
+    monkeypatch.setattr(Trail, "__init__", counting)
+    async with console() as server:
+        assert made == [server.administration.checkpoints.trail]
 
 
 async def test_a_journal_that_cannot_be_read_ahead_is_logged(

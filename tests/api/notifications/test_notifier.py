@@ -29,6 +29,7 @@ from retain.engine.blobs.commands import DeleteBlob
 from retain.engine.history.slice import RecordChange
 from retain.engine.testing import open_memory_engine
 from retain.journal import Part
+from retain.journal.lookup.trail import Trail
 from retain.journal.mended import Mended
 from retain.journal.testing.memory import MemoryDisk
 from tests.engine.persons.test_find import QUIET, Store
@@ -395,7 +396,7 @@ async def test_a_request_that_hangs_is_given_up_and_holds_one_of_two_threads(
         notifier = Notifier(engine, [HOOK], source="x", url_of=str, poster=hang)
         await notifier.load()
         await store_.container()
-        (notification,), _ = feed.Feed(engine.disk).after(0, engine.state.seq, 100)
+        (notification,), _ = feed.Feed(Trail(engine.disk)).after(0, engine.state.seq, 100)
         webhook = notifier.webhooks["pipeline"]
         outcomes = [await webhook.send(notification) for _ in range(4)]
         release.set()
@@ -447,7 +448,7 @@ async def test_an_invalid_record_does_not_hold_up_later_events(
         await notifier.load()
         await store_.container()
         await store_.blob("a")
-        happened, _ = feed.Feed(engine.disk).after(0, engine.state.seq, 100)
+        happened, _ = feed.Feed(Trail(engine.disk)).after(0, engine.state.seq, 100)
         odd = replace(happened[1], facts={"modified": "soon"})
         outcome = await notifier.webhooks["pipeline"].send(odd)
     assert outcome.status in module.FINAL

@@ -26,7 +26,7 @@ from retain.journal.backup.manifest import MANIFEST_FILE, read_manifest
 from retain.journal.backup.restore import restore
 from retain.journal.backup.unfinished import UNFINISHED_FILE
 from retain.journal.disk.interface import folder_of
-from retain.journal.erasure.manifest import Erasure, Erasures, export_erasures
+from retain.journal.erasure.manifest import Erasure, Erasures, ErasureSearch, export_erasures
 from retain.journal.payloads.store import PayloadStore, payload_path
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import ANCHOR_FILE, list_segments
@@ -149,8 +149,16 @@ def test_an_erasure_that_is_half_written_is_not_listed_yet() -> None:
     with SegmentFile(disk, segment) as file:
         frame = next(heads(file, start))
     growing = disk.files()[segment.file][: start + frame.prefix.payload_at] + bytes(8192)
-    seen = export_erasures(MemoryDisk({**disk.files(), segment.file: growing}))
-    assert seen.entries == listed.entries
+    beside = MemoryDisk({**disk.files(), segment.file: growing})
+    assert export_erasures(beside).entries == listed.entries
+    search = ErasureSearch(beside)
+    while search.read(1):
+        pass
+    assert search.found == listed
+    with beside.open(segment.file, write=True) as file:
+        file.pwrite(0, disk.files()[segment.file])
+    search.read()
+    assert search.found == export_erasures(disk), "it is listed once it is whole"
 
 
 def test_without_a_list_of_erasures_they_are_back() -> None:

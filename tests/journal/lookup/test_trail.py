@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from retain.journal import JournalOptions, Part, Record, scan
@@ -91,6 +92,58 @@ def test_it_is_what_a_scan_finds(actions: list[list[int] | str]) -> None:
         elif action == "reopen":
             log.close()
             log, _ = opened(disk, options=OPTIONS)
+    compare(disk, trail)
+    log.close()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.lists(st.integers(0, len(RESOURCES) - 1), min_size=1, max_size=4), min_size=3, max_size=12)
+)
+def test_what_is_not_in_the_index_yet_is_searched(batches: list[list[int]]) -> None:
+    """The same records, by number and by time, for a query that comes before the segment was read."""
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    for at, batch in enumerate(batches):
+        append(log, *(draft(b"who", b"what" * 50, resource=RESOURCES[one]) for one in batch), time=T0 + at)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("retain.journal.lookup.trail.AT_ONCE", 1)
+        for resource in (None, *RESOURCES):
+            wanted = [one.header.seq for one in every(disk, resource)]
+            half = len(batches) // 2
+            early = [one.header.seq for one in every(disk, resource) if one.header.time < T0 + half]
+            late = wanted[len(early) :]
+            for found, expected in (
+                (Trail(disk).before(resource=resource), wanted[::-1]),
+                (Trail(disk).after(0, resource=resource), wanted),
+                (Trail(disk).after(3, resource=resource), [seq for seq in wanted if seq > 3]),
+                (Trail(disk).before(4, resource=resource), [seq for seq in wanted[::-1] if seq < 4]),
+                (Trail(disk).before(resource=resource, stop=T0 + half), early[::-1]),
+                (Trail(disk).after(0, resource=resource, start=T0 + half), late),
+            ):
+                assert [spot.header.seq for spot in found] == expected
+    log.close()
+
+
+def test_a_query_before_the_index_is_there_reads_little_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retain.journal.lookup.trail.AT_ONCE", 2)
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    for _ in range(7):
+        append(log, draft(resource=RESOURCES[2]))
+    trail = Trail(disk)
+    assert len(list(trail.before(resource=RESOURCES[2]))) == 7
+    assert [trail.refresh(1) for _ in range(6)] == [True] * 5 + [False]
+    log.close()
+
+
+def test_sealed_segments_are_read_ahead_the_newest_first() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    while log.head.segment < 4:
+        append(log, *(draft(b"who", b"what" * 50, resource=one) for one in RESOURCES))
+    trail = Trail(disk)
+    assert [trail.read_sealed() for _ in range(4)] == [True, True, True, False]
     compare(disk, trail)
     log.close()
 
