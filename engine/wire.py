@@ -67,6 +67,7 @@ CODES: dict[int, type[Event]] = {
     604: actions.UserAdded,
     605: actions.UserRemoved,
     606: actions.DataExported,
+    607: actions.NodeForgotten,
 }
 """On disk: the number of an event never changes and is never reused."""
 

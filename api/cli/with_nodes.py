@@ -185,12 +185,6 @@ def nodes_of(config: Config) -> list[dict[str, Any]]:
     return [one._asdict() for one in members(head, reports)]
 
 
-def forget(config: Config, name: str) -> bool:
-    """Remove a node's reports; return False if there were none. Raises as `nodes_of`."""
-    with closing(connecting(config)()) as shared:
-        return shared.forget(name)
-
-
 def read_secret(config: Config) -> bytes:
     """Return the cluster's secret.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from retain.api.web.metrics import Counters
 from retain.engine.core.time import SECOND, timestamp
+from retain.engine.nodes.forgetting import forget
 from retain.engine.nodes.members import AWAY_S, FORGETTABLE_S, members
 from retain.engine.nodes.node import NodeEngine
 
@@ -24,7 +25,12 @@ class NodeActions:
 
     def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
-        return {"node status": self.status, "node list": self.list_nodes}
+        return {"node status": self.status, "node list": self.list_nodes, "node forget": self.forget}
+
+    async def forget(self, *, actor: str, name: str) -> dict[str, Any]:
+        """Forget a node that will not come back; see `retain.engine.nodes.forgetting`."""
+        found = await forget(self._engine, name, actor)
+        return {"forgotten": name, "erased_to": found.erased_to}
 
     async def list_nodes(self, *, actor: str) -> dict[str, Any]:
         """Return all nodes as this one last saw them in the shared log, without waiting for it.

@@ -1,4 +1,4 @@
-"""Operators' actions that change no data: users added or removed, data exported.
+"""Operators' actions that change no data: users added or removed, data exported, a node forgotten.
 
 For the audit log only. The codes are in `engine/wire.py`.
 """
@@ -89,6 +89,33 @@ class DataExported(Event):
         return f"export of {details['things']}"
 
 
+@fact
+class NodeForgotten(Event):
+    """A node left the cluster for good; `resource` is the random number of this action.
+
+    What was erased after record `overwritten_to` may still be on its disk.
+
+    Attributes:
+        name: The node.
+        overwritten_to: The last record up to which it reported all erased bytes as overwritten.
+    """
+
+    VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
+    INTERFACE: ClassVar[Interface] = Interface.ENGINE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
+
+    name: str
+    overwritten_to: int
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """Return which node was forgotten."""
+        return f"node:{details['name']}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordUserAdded(Command[None]):
     """Record that a user is added, before they can log in.
@@ -132,9 +159,31 @@ class RecordExport(Command[None]):
     numbers: Sequence[bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordNodeForgotten(Command[None]):
+    """Record that a node leaves the cluster for good, before it is removed from the list.
+
+    Attributes:
+        resource: The number of this action.
+        name: The node.
+        overwritten_to: See `NodeForgotten`.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    resource: bytes
+    name: str
+    overwritten_to: int
+
+
 def deciders() -> Mapping[type[Command[Any]], Decide]:
     """Return the deciders: each action becomes one event, and none is refused."""
-    return {RecordUserAdded: _user_added, RecordUserRemoved: _user_removed, RecordExport: _exported}
+    return {
+        RecordUserAdded: _user_added,
+        RecordUserRemoved: _user_removed,
+        RecordExport: _exported,
+        RecordNodeForgotten: _node_forgotten,
+    }
 
 
 def _user_added(command: RecordUserAdded, _now: int) -> Decision[None]:
@@ -162,5 +211,16 @@ def _exported(command: RecordExport, _now: int) -> Decision[None]:
         cause=Cause.REQUEST,
         things=len(command.numbers),
         numbers=b"".join(command.numbers),
+    )
+    return Decision((event,), None)
+
+
+def _node_forgotten(command: RecordNodeForgotten, _now: int) -> Decision[None]:
+    event = NodeForgotten(
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        name=command.name,
+        overwritten_to=command.overwritten_to,
     )
     return Decision((event,), None)

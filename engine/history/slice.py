@@ -105,7 +105,14 @@ class HistorySlice:
         self.changes: dict[bytes, HistoryChanged] = {}
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        noted = (ErasureOrdered, ClockAccepted, actions.UserAdded, actions.UserRemoved, actions.DataExported)
+        noted = (
+            ErasureOrdered,
+            ClockAccepted,
+            actions.UserAdded,
+            actions.UserRemoved,
+            actions.DataExported,
+            actions.NodeForgotten,
+        )
         return {HistoryChanged: self.changed, **dict.fromkeys(noted, self.noted)}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:

@@ -25,7 +25,7 @@ from retain.engine.core.event import Cause, Event, Interface, Stamp, fact
 from retain.engine.core.fields import datum
 from retain.engine.core.role import Data, OnHold
 from retain.engine.core.snapshot_table import Frozen
-from retain.engine.history.actions import DataExported, UserAdded, UserRemoved
+from retain.engine.history.actions import DataExported, NodeForgotten, UserAdded, UserRemoved
 from retain.engine.history.events import ClockAccepted, ErasureOrdered, HistoryChanged
 from retain.engine.snapshots import file, load
 from retain.engine.state import State
@@ -244,6 +244,7 @@ CODES: dict[int, type[Event]] = {
     604: UserAdded,
     605: UserRemoved,
     606: DataExported,
+    607: NodeForgotten,
 }
 
 

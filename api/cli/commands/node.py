@@ -14,7 +14,7 @@ from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 from retain.api.config.load import Config
 from retain.api.importing import importing
-from retain.engine.nodes.members import AWAY_S, FORGETTABLE_S
+from retain.engine.nodes.members import AWAY_S
 
 
 @click.group(name="node", cls=Section)
@@ -89,29 +89,20 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @data_options
 @json_option
 def forget_command(name: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Remove the node NAME, which will not come back, from the list.
+    """Remove the node NAME, which will not come back, from the list. This machine's server must run.
 
-    Its folder no longer counts as a copy. Erasures do not reach it any more: wipe its disk. A node that does
-    come back is in the list again with its first report.
+    Its folder no longer counts as a copy. Erasures do not reach it any more: wipe its disk. The audit log
+    records who forgot it. A node that does come back is in the list again with its first report.
     """
-    config = _clustered(config_path, data)
-    with importing():
-        from retain.api.cli.with_nodes import forget, nodes_of
-    with failures_of(config.storage.data):
-        found = next((one for one in nodes_of(config) if one["name"] == name), None)
-        if found is None:
-            raise Stopped(f"there is no node {name}; `retain node list` lists all", FAILED)
-        if found["leads"] or found["seen_seconds"] < FORGETTABLE_S:
-            raise Stopped(
-                f"node {name} runs: it reported {found['seen_seconds']:.0f} s ago. Stop it, and repeat this "
-                f"after {FORGETTABLE_S:.0f} s",
-                FAILED,
-            )
-        forget(config, name)
+    _clustered(config_path, data)
+    found = run_action(config_path, data, "node forget", name=name)
     if as_json:
-        print_json({"forgotten": name})
+        print_json(found)
         return
-    click.echo(f"Forgot node {name}. Wipe its data folder: erasures do not reach it any more.")
+    click.echo(
+        f"Forgot node {name}. Wipe its data folder: what was erased after record {found['erased_to']:,} may "
+        "still be there."
+    )
 
 
 @command.command(name="status")
