@@ -64,6 +64,8 @@ DISCARD_BYTES = 65536
 """If at most this much of a request body is unread, it is read and discarded, so that the connection can be
 used again.
 """
+READERS = frozenset(("console",))
+"""First segments of the paths whose pages read a body: forms and uploads. The others read none."""
 
 _REFUSALS = (RequestError, EngineError, IdentityError)
 """Errors that an interface turns into its own response; others are bugs, unless the machine was short of a
@@ -395,12 +397,13 @@ class App:
                 return {"type": "http.request", "body": b"", "more_body": False}
             return await receive()
 
-        # No page reads a body. A short one is read here, so that the connection can be used again.
         if proceed := scope.get("state", {}).get(PROCEED):
             await proceed()
-        request.body.min_rate = self.config.server.min_body_rate
-        await request.body.discard(DISCARD_BYTES)
-        whole = request.body.finished
+        if request.segments()[0] not in READERS:
+            # A short body is read here, so that the connection can be used again.
+            request.body.min_rate = self.config.server.min_body_rate
+            await request.body.discard(DISCARD_BYTES)
+            whole = request.body.finished
         pages = await self.pages()
         await pages(scope, after_body, noting)
         return status

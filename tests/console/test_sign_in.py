@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.console.conftest import CONFIG, Open
+from tests.console.conftest import ADMINISTRATOR, CONFIG, Open, signed_in
 from tests.kit.certificates import certified
 from tests.kit.chromium import watched
 from tests.kit.server import running
-from tests.kit.site import PASSWORD
+from tests.kit.site import PASSWORD, Site
+
+
+def test_the_form_is_enough_without_a_browser(site: Site) -> None:
+    """The server passes on what a form sends; this runs where there is no Chromium, too."""
+    kept = signed_in.__wrapped__(site.server.url, ADMINISTRATOR)
+    assert {one["name"] for one in kept["cookies"]} >= {"retain-session"}
 
 
 def test_a_wrong_password_is_told_beside_the_field_and_the_right_one_lets_in(page: Open) -> None:
