@@ -66,6 +66,26 @@ def test_young_cycles_are_still_freed() -> None:
     assert freed > 50_000
 
 
+@pytest.mark.usefixtures("settled")
+def test_what_survives_a_collection_inside_a_request_is_freed_after_it() -> None:
+    freed = 0
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            nonlocal freed
+            freed += 1
+
+    for _ in range(200):
+        request = [Cycle() for _ in range(20)]
+        gc.collect()
+        request.clear()
+    gc.collect()
+    assert freed == 200 * 20
+
+
 def test_unsettle_takes_everything_back() -> None:
     collector.settle()
     collector.settle()
