@@ -34,7 +34,7 @@ from retain.api.workers.messages import Ask, Listening, Ready, Stop, Welcome, Wo
 from retain.api.workers.pages import Pages
 from retain.api.workers.registries import Registries, SharedThrottle
 from retain.api.workers.supervisor import resident_bytes
-from retain.engine import EngineClosed
+from retain.engine import EngineClosed, Unavailable
 from retain.engine.following.board import Board
 from retain.engine.following.follower import Follower, load_follower
 from retain.engine.following.link import Link
@@ -73,9 +73,13 @@ class Process:
         link = Link(await trio.open_unix_socket(address), kinds)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._talk, link)
-            welcome = await link.ask(Hello(os.getpid(), kinds.digest))
-            assert isinstance(welcome, Welcome)
-            await self._answer(link, welcome, nursery)
+            try:
+                welcome = await link.ask(Hello(os.getpid(), kinds.digest))
+            except Unavailable as refused:
+                sys.stderr.write(f"Error: {refused}\n")
+            else:
+                assert isinstance(welcome, Welcome)
+                await self._answer(link, welcome, nursery)
             nursery.cancel_scope.cancel()
         return ENDED if self._lost else 0
 

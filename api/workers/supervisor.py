@@ -316,7 +316,10 @@ class Workers:
         match message:
             case Hello():
                 if message.digest != self._codec.digest:
-                    raise Unavailable("the worker runs another release", reason="release")
+                    raise Unavailable(
+                        "another release was installed since this server started; restart the server",
+                        reason="release",
+                    )
                 config = pickle.dumps(self._config)
                 return Welcome(config, self._config.server.workers, self._pages)
             case Ready():

@@ -222,7 +222,11 @@ class Server:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def use_up_transaction_numbers(self) -> None:
-        """Restart it 20 million transactions before it refuses further ones; it warns from 40 million on."""
+        """Restart it 20 million transactions before it refuses further ones; it warns from 40 million on.
+
+        Its own vacuum, which would end the warnings, does not begin within a day.
+        """
+        self.sql("ALTER SYSTEM SET autovacuum_naptime = '1d'")
         ((oldest,),) = self.sql("SELECT min(datfrozenxid::text::bigint) FROM pg_database")
         following = int(oldest) + 2**31 - 20_000_000
         self.stop()
