@@ -60,7 +60,7 @@ def heads(file: SegmentFile, start: int) -> Iterator[FrameHead]:
             return
         yield FrameHead(at, prefix, head)
         # If frames are long, reading ahead beyond the next head is not worth it.
-        ahead = READ_CHUNK if prefix.extent < READ_CHUNK // 16 else 4 * (PREFIX_BYTES + prefix.head_length)
+        ahead = READ_CHUNK if prefix.extent < READ_CHUNK // 16 else PREFIX_BYTES + prefix.head_length * 5 // 4
         at += prefix.extent
 
 
