@@ -82,7 +82,7 @@ def costs(rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, float]:
         plain = Load(port, (b"",), (200, 201, 204), 16, seconds, pid=pid, processor=other, may_use_wrk=False)
         loads = {
             name: replace(plain, requests=requests, connections=1 if name in _WRITES else plain.connections)
-            for name, requests in _requests(port).items()
+            for name, requests in requests_of(port, COUNT).items()
         }
         for _ in range(rounds):
             for kind, load in loads.items():
@@ -92,19 +92,20 @@ def costs(rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, float]:
     return {kind: cost / 1e6 / least_unit for kind, cost in fewest.items()}
 
 
-def _requests(port: int) -> dict[str, list[bytes]]:
+def requests_of(port: int, count: int) -> dict[str, list[bytes]]:
+    """Prepare `count` blobs, areas and devices; return one request of each kind for each of them."""
     blobs.create_container(port)
-    blobs.fill(port, range(COUNT), COUNT)
-    settings_http.prepare(port)
+    blobs.fill(port, range(count), count)
+    settings_http.prepare(port, count)
     with Client(port) as client:
         ids = [
             json.loads(client.send("POST", "/genesys/1/storage/36000", BODY, FORM))["id"]
-            for _ in range(COUNT)
+            for _ in range(count)
         ]
-        devices = [f"{settings_http.ROOT}/device/d{number}" for number in range(settings_http.DEVICES)]
+        devices = [f"{settings_http.ROOT}/device/d{number}" for number in range(count)]
         return {
-            "blob GET": blobs.gets(range(COUNT)),
-            "blob PUT": blobs.puts(range(COUNT), COUNT),
+            "blob GET": blobs.gets(range(count)),
+            "blob PUT": blobs.puts(range(count), count),
             "area query": [request("GET", f"/genesys/1/storage/{one}") for one in ids],
             "area create": [request("POST", "/genesys/1/storage/3600", BODY, FORM)],
             "settings GET": [request("GET", one, headers=settings_http.HEADERS) for one in devices],

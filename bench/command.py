@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from retain.bench import ceiling
+from retain.bench import ceiling, growth
 from retain.bench.compare import NotComparable, VersionComparison, checkout, compare
 from retain.bench.metrics import METRICS, NOT_INSTALLED
 from retain.bench.result import RunResult, latest, number
@@ -214,8 +214,17 @@ def report(folder: Path, html: Path | None, markdown: Path | None, update: Path 
     type=click.IntRange(1),
     help="Rounds; the lowest cost counts.",
 )
-def check(write: bool, rounds: int) -> None:
-    """Fail if a request needs a tenth more processor time than in `bench/baseline.json`."""
+@click.option(
+    "--against", metavar="REVISION", help="Compare with this commit or checkout, without a baseline."
+)
+def check(write: bool, rounds: int, against: str | None) -> None:
+    """Fail if a request needs a tenth more processor time than in `bench/baseline.json`.
+
+    With --against, both versions are measured in turn, and only growth beyond noise counts: exit code 3.
+    """
+    if against is not None:
+        _check_against(against)
+        return
     before = json.loads(ceiling.BASELINE.read_text())
     now = ceiling.costs(rounds)
     if not write and (grown := ceiling.grown(now, before)):
@@ -234,3 +243,29 @@ def check(write: bool, rounds: int) -> None:
         raise click.ClickException(
             f"{grown_by}. Make it cheaper, or say why with: retain bench check --write"
         )
+
+
+GROWN: Final = 3
+"""The exit code for costs that have certainly grown."""
+
+
+def _check_against(revision: str) -> None:
+    try:
+        with checkout(revision, Path.cwd()) as before:
+            found, worse = growth.compared(before, Path.cwd())
+    except (NotComparable, RuntimeError, OSError) as error:
+        raise click.ClickException(f"the costs of requests were not compared: {error}") from error
+    for one in found:
+        between = f"{one.ratio:.2f} times as much (99 %: {one.low:.2f} to {one.high:.2f})"
+        click.echo(f"{one.case:14} {one.base:6.0f} → {one.head:6.0f} µs of the processor, {between}")
+    if not worse:
+        return
+    by = ", ".join(f"{one.case} costs {one.ratio:.2f} times as much" for one in worse)
+    if why := growth.reasons(revision, Path.cwd()):
+        click.echo(f"{by}, as a commit says: {'; '.join(why)}")
+        return
+    click.echo(
+        f"{by}. Make it cheaper, or say why in the commit's message, in a line that begins {growth.MARK!r}",
+        err=True,
+    )
+    sys.exit(GROWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from retain.bench.workloads import areas
 
 EVENTS: Final = 1_000_000
 FROM_JOURNAL, FROM_SNAPSHOT, VERIFY = "open, whole journal", "open, snapshot", "read and verify"
+ALONE: Final = "open, whole journal, on one processor"
 
 
 def measure(settings: RunSettings, result: RunResult) -> None:
@@ -38,13 +40,15 @@ def measure(settings: RunSettings, result: RunResult) -> None:
             kept = list(folder.glob("snapshot-*"))
             for path in kept:
                 path.rename(folder / f"aside-{path.name}")
-            result.add(FROM_JOURNAL, _apart(events, _opened, folder))
-            for path in folder.glob("snapshot-*"):
-                path.unlink()
+            for case, work in ((FROM_JOURNAL, _opened), (ALONE, _opened_alone)):
+                result.add(case, _apart(events, work, folder))
+                for path in folder.glob("snapshot-*"):
+                    path.unlink()
             for path in kept:
                 (folder / f"aside-{path.name}").rename(path)
             result.add(VERIFY, _apart(events, _read, folder))
     result.ratio("time: whole journal / snapshot", result.row(FROM_SNAPSHOT), result.row(FROM_JOURNAL))
+    result.ratio("time: one processor / all", result.row(FROM_JOURNAL), result.row(ALONE))
 
 
 async def _fill(folder: Path, events: int, seed: int) -> None:
@@ -77,6 +81,12 @@ async def _opened(folder: Path) -> tuple[float, float]:
     spent, begin = time.process_time(), time.perf_counter()
     async with engine.open_engine(folder):
         return time.perf_counter() - begin, time.process_time() - spent
+
+
+async def _opened_alone(folder: Path) -> tuple[float, float]:
+    """Open on one processor, where no other process verifies segments."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    return await _opened(folder)
 
 
 async def _read(folder: Path) -> tuple[float, float]:

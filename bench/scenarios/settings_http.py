@@ -112,12 +112,12 @@ def measure(settings: RunSettings, result: RunResult) -> None:
                 result.ratio(f"{method} / Kinto {method}", result.row(method), result.row(method, KINTO))
 
 
-def prepare(port: int) -> None:
+def prepare(port: int, devices: int = DEVICES) -> None:
     """Create one application, one user, many devices: each read merges three documents of about 1 KiB."""
     with Client(port) as client:
         client.send("POST", f"{ROOT}/global", encoded(document(0)), HEADERS, 201)
         client.send("POST", f"{ROOT}/currentuser", encoded(document(1)), HEADERS, 201)
-        for number in range(DEVICES):
+        for number in range(devices):
             client.send("PUT", f"{ROOT}/device/d{number}", encoded(document(number)), HEADERS, 204)
 
 
