@@ -39,6 +39,24 @@ START_S: Final = 120.0
 
 
 @contextmanager
+def postgres_alone(folder: Path) -> Iterator[str]:
+    """Run one PostgreSQL with its defaults below `folder`, which syncs each commit; give the database's URL.
+
+    Raises:
+        RuntimeError: PostgreSQL is not installed, or too old, or did not start.
+
+    """
+    programs = _programs()
+    server = _own_folder(folder)
+    _prepare(programs, server)
+    with (server / "data" / "postgresql.conf").open("a") as file:
+        file.write("listen_addresses = ''\n")
+    with _server(programs, server):
+        _sql(programs, server, "postgres", *ROLE)
+        yield f"postgresql://retain@/retain?host={server}"
+
+
+@contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Run a primary and its synchronous standby below `folder`, and give the URL of the database.
 
@@ -50,8 +68,7 @@ def postgres(folder: Path) -> Iterator[str]:
     """
     programs = _programs()
     primary, standby = (_own_folder(folder / name) for name in ("primary", "standby"))
-    _run(programs, "initdb", "-D", primary / "data", "--no-locale", "--encoding=UTF8", "--auth=trust",
-         "--username=postgres", "--data-checksums")  # fmt: skip
+    _prepare(programs, primary)
     with (primary / "data" / "postgresql.conf").open("a") as file:
         file.write(SETTINGS)
     with ExitStack() as stack:
@@ -214,6 +231,12 @@ def _own_folder(folder: Path) -> Path:
     if _user():
         shutil.chown(folder, "postgres", "postgres")
     return folder
+
+
+def _prepare(programs: Path, server: Path) -> None:
+    """Make a server's data folder."""
+    _run(programs, "initdb", "-D", server / "data", "--no-locale", "--encoding=UTF8", "--auth=trust",
+         "--username=postgres", "--data-checksums")  # fmt: skip
 
 
 def _run(programs: Path, name: str, *arguments: str | Path) -> None:

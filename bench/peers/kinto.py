@@ -2,6 +2,7 @@
 
 The extra `retain[bench]` installs it beside Retain. Another installation is named in `BENCH_KINTO`, or found
 on the path. It is measured with its memory backend, which loses everything when it stops; this favours Kinto.
+Where PostgreSQL and `kinto[postgresql]` are installed, it is measured on that, too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +20,8 @@ from typing import Any
 
 from retain.bench.load.requests import Client, request
 from retain.bench.peers import servers
+
+PARTS = ("storage", "cache", "permission")
 
 RECORDS = "/v1/buckets/default/collections/bench/records"
 
@@ -30,9 +34,7 @@ threads = 8
 
 [app:main]
 use = egg:kinto
-kinto.storage_backend = kinto.core.storage.memory
-kinto.cache_backend = kinto.core.cache.memory
-kinto.permission_backend = kinto.core.permission.memory
+BACKENDS
 kinto.includes = kinto.plugins.default_bucket
 multiauth.policies = basicauth
 kinto.userid_hmac_secret = bench
@@ -64,17 +66,42 @@ def command() -> str | None:
     )
 
 
+def may_use_postgres(found: str) -> bool:
+    """Return whether this Kinto has what it takes to reach PostgreSQL."""
+    python = Path(found).parent / "python"
+    probe = [str(python), "-c", "import psycopg2, sqlalchemy, zope.sqlalchemy"]
+    return python.exists() and subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
 @contextmanager
 def kinto(
-    headers: Mapping[str, str], values: Mapping[str, Any], processor: int | None
+    headers: Mapping[str, str], values: Mapping[str, Any], processor: int | None, database: str | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Run Kinto with `values` as records under their ids, and give its port and process number."""
+    """Run Kinto with `values` as records under their ids, and give its port and process number.
+
+    It keeps them in memory, or in the PostgreSQL whose URL is `database`.
+
+    Raises:
+        RuntimeError: It did not start, or could not prepare the database.
+
+    """
     found = command()
     assert found is not None
+    kind = "memory" if database is None else "postgresql"
+    backends = [f"kinto.{part}_backend = kinto.core.{part}.{kind}" for part in PARTS]
+    if database is not None:
+        backends += [f"kinto.{part}_url = {database}" for part in PARTS]
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "kinto.ini"
         port = servers.free_port()
-        configuration.write_text(CONFIGURATION.replace("PORT", str(port)))
+        configuration.write_text(
+            CONFIGURATION.replace("PORT", str(port)).replace("BACKENDS", "\n".join(backends))
+        )
+        if database is not None:
+            migrate = [found, "migrate", "--ini", str(configuration)]
+            done = subprocess.run(migrate, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(f"kinto migrate failed: {done.stderr.strip()[-2000:]}")
         start = [found, "start", "--ini", str(configuration), "--port", str(port)]
         with servers.process(start, port, processor=processor) as server:
             with Client(port) as client:

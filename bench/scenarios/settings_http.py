@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from base64 import b64encode
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from retain.bench.load import measure as ask
 from retain.bench.load.requests import Client, request
 from retain.bench.metrics import Measurement
 from retain.bench.peers import kinto, servers
+from retain.bench.peers.cluster import postgres_alone
 from retain.bench.result import RunResult
 from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
@@ -30,6 +32,7 @@ TEXT: Final = "x" * 40
 CHANGE: Final = {"home": {"menu": {"title": "changed"}}}
 
 EMPTY, KINTO = "empty Quart-Trio handler", "Kinto, in memory"
+KINTO_ON_POSTGRES: Final = "Kinto on PostgreSQL"
 
 
 def document(seed: int) -> dict[str, Any]:
@@ -91,25 +94,47 @@ def measure(settings: RunSettings, result: RunResult) -> None:
             empty = stack.enter_context(servers.empty_handler(ours))
             case("GET", EMPTY, empty, [request("GET", "/", headers=HEADERS)])
             case("POST", EMPTY, empty, [request("POST", "/", body, HEADERS)])
-            if kinto.command() is None:
-                result.notes.append("Kinto is not installed; install it with: pip install 'retain[bench]'")
-            else:
-                values = {f"d{number}": document(number) for number in range(DEVICES)}
-                peer = stack.enter_context(kinto.kinto(HEADERS, values, ours))
+            for peer, at in _kintos(stack, folder, ours, result):
                 patching = {**HEADERS, "Content-Type": "application/merge-patch+json"}
-                case("GET", KINTO, peer, kinto.requests_of("GET", names, None, HEADERS))
-                case("PUT", KINTO, peer, kinto.requests_of("PUT", names, document(7), HEADERS))
-                case("PATCH", KINTO, peer, kinto.requests_of("PATCH", names, CHANGE, patching))
-                result.notes.append("Kinto neither merges nor keeps anything when it stops")
+                case("GET", peer, at, kinto.requests_of("GET", names, None, HEADERS))
+                case("PUT", peer, at, kinto.requests_of("PUT", names, document(7), HEADERS))
+                case("PATCH", peer, at, kinto.requests_of("PATCH", names, CHANGE, patching))
         in_rounds(settings, result, cases)
         journal_cost(result, at[0], folder / "data")
     if settings.with_peers:
         result.ratio("GET / empty GET", result.row("GET"), result.row("GET", EMPTY), goal=5)
         result.ratio("PUT / empty POST", result.row("PUT"), result.row("POST", EMPTY))
         result.ratio("PATCH / empty POST", result.row("PATCH"), result.row("POST", EMPTY), goal=2.5)
-        if ("GET", KINTO) in cases:
-            for method in ("GET", "PUT", "PATCH"):
-                result.ratio(f"{method} / Kinto {method}", result.row(method), result.row(method, KINTO))
+        for peer in (KINTO, KINTO_ON_POSTGRES):
+            if ("GET", peer) in cases:
+                for method in ("GET", "PUT", "PATCH"):
+                    result.ratio(
+                        f"{method} / {method} of {peer}", result.row(method), result.row(method, peer)
+                    )
+
+
+def _kintos(
+    stack: ExitStack, folder: Path, processor: int | None, result: RunResult
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Start each Kinto that can be started here; yield its name, and its port and process number."""
+    found = kinto.command()
+    if found is None:
+        result.notes.append("Kinto is not installed; install it with: pip install 'retain[bench]'")
+        return
+    values = {f"d{number}": document(number) for number in range(DEVICES)}
+    yield KINTO, stack.enter_context(kinto.kinto(HEADERS, values, processor))
+    result.notes.append("Kinto neither merges nor, in memory, keeps anything when it stops")
+    if not kinto.may_use_postgres(found):
+        result.notes.append("Kinto cannot reach PostgreSQL; it can with: pip install 'kinto[postgresql]'")
+        return
+    try:
+        database = stack.enter_context(postgres_alone(folder / "postgres"))
+    except RuntimeError as error:
+        result.notes.append(str(error))
+        return
+    at = stack.enter_context(kinto.kinto(HEADERS, values, processor, database))
+    yield KINTO_ON_POSTGRES, at
+    result.notes.append("the processor time of Kinto on PostgreSQL is Kinto's alone")
 
 
 def prepare(port: int, devices: int = DEVICES) -> None:
@@ -140,6 +165,6 @@ SCENARIO = Scenario(
     "settings-http",
     "The settings interface: merged GET, PUT and PATCH; what a PATCH costs the journal.",
     measure,
-    ("an empty handler", "Kinto"),
+    ("an empty handler", "Kinto in memory and on PostgreSQL"),
     over_http=True,
 )
