@@ -40,7 +40,7 @@ START_S: Final = 120.0
 
 @contextmanager
 def postgres_alone(folder: Path) -> Iterator[str]:
-    """Run one PostgreSQL with its defaults below `folder`, which syncs each commit; give the database's URL.
+    """Run one PostgreSQL with its defaults below `folder`, which syncs each commit; give its SQLAlchemy URL.
 
     Raises:
         RuntimeError: PostgreSQL is not installed, or too old, or did not start.
@@ -53,7 +53,7 @@ def postgres_alone(folder: Path) -> Iterator[str]:
         file.write("listen_addresses = ''\n")
     with _server(programs, server):
         _sql(programs, server, "postgres", *ROLE)
-        yield f"postgresql://retain@/retain?host={server}"
+        yield f"postgresql+psycopg2://retain@/retain?host={server}"
 
 
 @contextmanager

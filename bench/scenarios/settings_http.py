@@ -74,6 +74,7 @@ def measure(settings: RunSettings, result: RunResult) -> None:
     names = [f"d{number}" for number in range(DEVICES)]
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name, ExitStack() as stack:
         folder = Path(name)
+        folder.chmod(0o711)  # PostgreSQL's user reaches its own folders
         at = stack.enter_context(
             servers.retain(folder / "data", configuration(folder), ours, checkout=settings.checkout)
         )
@@ -94,11 +95,11 @@ def measure(settings: RunSettings, result: RunResult) -> None:
             empty = stack.enter_context(servers.empty_handler(ours))
             case("GET", EMPTY, empty, [request("GET", "/", headers=HEADERS)])
             case("POST", EMPTY, empty, [request("POST", "/", body, HEADERS)])
-            for peer, at in _kintos(stack, folder, ours, result):
+            for peer, there in _kintos(stack, folder, ours, result):
                 patching = {**HEADERS, "Content-Type": "application/merge-patch+json"}
-                case("GET", peer, at, kinto.requests_of("GET", names, None, HEADERS))
-                case("PUT", peer, at, kinto.requests_of("PUT", names, document(7), HEADERS))
-                case("PATCH", peer, at, kinto.requests_of("PATCH", names, CHANGE, patching))
+                case("GET", peer, there, kinto.requests_of("GET", names, None, HEADERS))
+                case("PUT", peer, there, kinto.requests_of("PUT", names, document(7), HEADERS))
+                case("PATCH", peer, there, kinto.requests_of("PATCH", names, CHANGE, patching))
         in_rounds(settings, result, cases)
         journal_cost(result, at[0], folder / "data")
     if settings.with_peers:
@@ -122,17 +123,22 @@ def _kintos(
         result.notes.append("Kinto is not installed; install it with: pip install 'retain[bench]'")
         return
     values = {f"d{number}": document(number) for number in range(DEVICES)}
-    yield KINTO, stack.enter_context(kinto.kinto(HEADERS, values, processor))
+    try:
+        at = stack.enter_context(kinto.kinto(HEADERS, values, processor))
+    except RuntimeError as error:
+        result.notes.append(str(error))
+        return
+    yield KINTO, at
     result.notes.append("Kinto neither merges nor, in memory, keeps anything when it stops")
     if not kinto.may_use_postgres(found):
         result.notes.append("Kinto cannot reach PostgreSQL; it can with: pip install 'kinto[postgresql]'")
         return
     try:
         database = stack.enter_context(postgres_alone(folder / "postgres"))
+        at = stack.enter_context(kinto.kinto(HEADERS, values, processor, database))
     except RuntimeError as error:
         result.notes.append(str(error))
         return
-    at = stack.enter_context(kinto.kinto(HEADERS, values, processor, database))
     yield KINTO_ON_POSTGRES, at
     result.notes.append("the processor time of Kinto on PostgreSQL is Kinto's alone")
 

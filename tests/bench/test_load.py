@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -117,6 +118,18 @@ def test_processor_time_is_of_all_descendants() -> None:
         for pid in reversed(family(parent.pid)):
             subprocess.run(["kill", "-9", str(pid)], check=False)
         parent.wait()
+
+
+def test_the_time_of_a_thread_that_has_ended_still_counts() -> None:
+    def burn() -> None:
+        while time.thread_time() < 0.05:
+            pass
+
+    before = cpu_seconds(os.getpid())
+    thread = threading.Thread(target=burn)
+    thread.start()
+    thread.join()
+    assert cpu_seconds(os.getpid()) - before >= 0.05
 
 
 def test_a_scenario_runs_and_is_kept(tmp_path: Path) -> None:
