@@ -21,7 +21,7 @@ from retain.engine.nodes.members import AWAY_S
 def command() -> None:
     """Begin a cluster of several machines, list its nodes, and forget one that will not come back.
 
-    The nodes of a cluster answer as one server; see docs/cluster.md. All commands need the section [cluster]
+    The nodes of a cluster answer as one server; see docs/cluster/. All commands need the section [cluster]
     of the configuration.
     """
 
@@ -130,7 +130,9 @@ def status_command(config_path: Path | None, data: str | None, as_json: bool) ->
 def _clustered(config_path: Path | None, data: str | None) -> Config:
     config = configured(config_path, data=data)
     if config.cluster.log is None:
-        raise Stopped("cluster.log is not set: this server stands alone; see docs/cluster.md", WRONG)
+        raise Stopped(
+            "cluster.log is not set: this server stands alone; see docs/cluster/installing.md", WRONG
+        )
     return config
 
 
