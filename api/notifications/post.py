@@ -7,16 +7,25 @@ elsewhere (server-side request forgery).
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 STEP_S: Final = 10.0
 """Longest wait for any one step: connecting, encrypting, sending, receiving."""
+REQUEST_S: Final = 25.0
+"""Longest time of one request, and most bytes received of its answer: a receiver that trickles its answer, or
+never ends its head, must not keep the thread."""
+MOST_ANSWER_BYTES: Final = 1 << 18
 MOST_PAUSE_S: Final = 3600.0
 """Longest pause that an answer may ask for by Retry-After."""
 
@@ -48,6 +57,60 @@ class Outcome:
         return self.reason or f"answered {self.status}"
 
 
+class _Bounded(io.RawIOBase):
+    """What is received from `sock`, until `ends` (monotonic clock) and up to `MOST_ANSWER_BYTES`."""
+
+    def __init__(self, sock: socket.socket, ends: float) -> None:
+        self._sock = sock
+        self._received = sock.makefile("rb", buffering=0)
+        self._ends = ends
+        self._left = MOST_ANSWER_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        """See `io.RawIOBase`. Raises `TimeoutError`, `OSError`."""
+        if self._left <= 0:
+            raise OSError(f"its answer is longer than {MOST_ANSWER_BYTES} bytes")
+        self._sock.settimeout(_left_until(self._ends))
+        count = self._received.readinto(memoryview(buffer)[: self._left])
+        self._left -= count or 0
+        return count
+
+    def close(self) -> None:
+        self._received.close()
+        super().close()
+
+
+class _Ending:
+    """A socket, as far as `http.client` uses it, all of whose work ends at `ends`."""
+
+    def __init__(self, sock: socket.socket, ends: float) -> None:
+        self._sock = sock
+        self._ends = ends
+
+    def sendall(self, data: bytes) -> None:
+        """See `socket.socket`."""
+        self._sock.settimeout(_left_until(self._ends))
+        self._sock.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """See `socket.socket`."""
+        return io.BufferedReader(_Bounded(self._sock, self._ends))
+
+    def close(self) -> None:
+        """See `socket.socket`."""
+        self._sock.close()
+
+
+def _left_until(ends: float) -> float:
+    left = min(STEP_S, ends - time.monotonic())
+    if left <= 0:
+        raise TimeoutError("the request took too long")
+    return left
+
+
 class _Connection(http.client.HTTPConnection):
     """Connects to the checked address, whatever the name resolves to by then."""
 
@@ -58,9 +121,11 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """See `http.client.HTTPConnection`."""
-        self.sock = socket.create_connection((self._address, self.port), STEP_S)
+        ends = time.monotonic() + REQUEST_S
+        sock = socket.create_connection((self._address, self.port), STEP_S)
         if self._context is not None:
-            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+            sock = self._context.wrap_socket(sock, server_hostname=self.host)
+        self.sock = _Ending(sock, ends)
 
 
 def post(

@@ -433,4 +433,5 @@ class HttpConnection(TCPServer):
             await self.protocol.handle(RawData(data=bytes(data)))
             if not data:
                 break
+        await self.guard.take_turn()  # thousands may end at once, each with a request in hand
         await self.protocol.handle(Closed())

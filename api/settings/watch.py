@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
@@ -11,12 +11,26 @@ from retain.api.settings.errors import TooManyWaiting
 from retain.engine import EngineAccess
 from retain.engine.settings import Place
 
+AT_ONCE = 4
+"""Watchers woken at the same time. Each that wakes lets the next one wake, so that a thousand that wait for
+one value do not all read it in the same pass of the event loop.
+"""
+
 
 class Watch:
-    """One watcher of some documents."""
+    """One watcher of some documents.
 
-    def __init__(self, start: trio.Event) -> None:
-        self._changed = start
+    Attributes:
+        waits: Whether it waits at this moment.
+        woken: Whether it is one of the few that are being woken, and has not run yet.
+
+    """
+
+    def __init__(self, on_woken: Callable[[Watch], None]) -> None:
+        self._changed = trio.Event()
+        self._on_woken = on_woken
+        self.waits = False
+        self.woken = False
 
     def arm(self) -> None:
         """Count changes from now on. Read the documents after this, not before."""
@@ -29,7 +43,12 @@ class Watch:
 
     async def wait(self) -> None:
         """Wait until something has changed since `arm`."""
-        await self._changed.wait()
+        self.waits = True
+        try:
+            await self._changed.wait()
+        finally:
+            self.waits = False
+            self._on_woken(self)
 
 
 class Watchers:
@@ -43,6 +62,8 @@ class Watchers:
         self._limit = limit
         self._per_user = per_user
         self._watches: dict[Place, set[Watch]] = {}
+        self._due: dict[Watch, None] = {}
+        self._waking = 0
         self._users: dict[str, int] = {}
         self._count = 0
         self._seen = engine.state.seq
@@ -60,7 +81,7 @@ class Watchers:
         """
         if self._count >= self._limit or self._users.get(user, 0) >= self._per_user:
             raise TooManyWaiting
-        watch = Watch(trio.Event())
+        watch = Watch(self._woken)
         self._count += 1
         self._users[user] = self._users.get(user, 0) + 1
         for place in places:
@@ -93,4 +114,27 @@ class Watchers:
     def _wake(self, places: Sequence[Place] | dict[Place, set[Watch]]) -> None:
         for place in places:
             for watch in self._watches[place]:
+                if watch.waits:
+                    self._due[watch] = None
+                else:  # it is on its way to reading what has changed, or will be, and wakes nobody
+                    watch.wake()
+        self._wake_next()
+
+    def _wake_next(self) -> None:
+        while self._due and self._waking < AT_ONCE:
+            watch = next(iter(self._due))
+            del self._due[watch]
+            if not watch.woken:
+                watch.woken = True
+                self._waking += 1
                 watch.wake()
+
+    def _woken(self, watch: Watch) -> None:
+        """Let the next one wake: this one runs, or does not wait any longer."""
+        if watch in self._due:
+            del self._due[watch]
+            watch.wake()  # its next wait must not miss the change
+        if watch.woken:
+            watch.woken = False
+            self._waking -= 1
+            self._wake_next()

@@ -8,6 +8,8 @@ words show that the work was done.
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 import sys
 from base64 import b64encode
@@ -350,6 +352,115 @@ async def _noted(target: Target, path: bytes, kind: bytes, body: bytes) -> None:
     await _sent(target, path, kind, body)
 
 
+async def long_polls(target: Target) -> None:
+    """Thousands of reads that wait for a change of one value, which changes all the time."""
+    place = SETTINGS + b"/polled"
+    wait = b"GET %b?wait=60 HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %b\r\n\r\n"
+
+    async def poll() -> None:
+        async with target.connected() as stream:
+            tag = b'"none"'
+            while True:
+                await stream.send_all(wait % (place, tag))
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    received = bytes(await stream.receive_some(65536))
+                    if not received:
+                        return
+                    head += received
+                target.note(head[9:12].decode())
+                tag = head.partition(b"ETag: ")[2].partition(b"\r\n")[0] or tag
+                if head[9:12] != b"200":  # refused; the value is short and came with the head
+                    return
+
+    async def change() -> None:
+        turn = 0
+        while True:
+            turn += 1
+            await _sent(target, SETTINGS, JSON, b'{"polled":{"x":%d}}' % (turn % 9))
+            await trio.sleep(0.5)
+
+    await _sent(target, SETTINGS, JSON, b'{"polled":{"x":0}}')
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_tried, change)
+        nursery.start_soon(_each, target.times(3000), poll)
+
+
+async def slow_receivers(target: Target) -> None:
+    """Webhooks that trickle their answer, never end or begin it, send it in circles, or a gigabyte of it.
+
+    They are told of areas that are deleted. The campaign configures one for each path.
+    """
+    listener = trio.SocketListener(trio.socket.fromfd(RECEIVER, socket.AF_INET, socket.SOCK_STREAM))
+
+    async def receive(stream: trio.SocketStream) -> None:
+        with suppress(*BROKEN):
+            path = bytes(await stream.receive_some(65536)).split(b" ")[1]
+            target.note(path.decode())
+            await RECEIVERS[path.decode()](stream)
+
+    async def delete() -> None:
+        """Create an area and delete it."""
+        form = b"a=b"
+        async with target.connected() as stream:
+            head = b"Host: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n" % (FORM, len(form))
+            await stream.send_all(b"POST %b60 HTTP/1.1\r\n%b\r\n%b" % (AREAS, head, form))
+            answer = bytes(await stream.receive_some(65536))
+            name = answer.partition(b"\r\n\r\n")[2].partition(b'"id":"')[2].partition(b'"')[0]
+            await stream.send_all(
+                b"DELETE %b%b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % (AREAS, name)
+            )
+            await _answered(target, stream)
+        await trio.sleep(0.02)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(trio.serve_listeners, receive, [listener]))
+        nursery.start_soon(_each, 2, delete)
+
+
+async def _trickle(stream: trio.SocketStream) -> None:
+    for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000:
+        await stream.send_all(bytes((byte,)))
+        await trio.sleep(0.2)
+
+
+async def _never(stream: trio.SocketStream) -> None:
+    await trio.sleep(3600)
+
+
+async def _circle(stream: trio.SocketStream) -> None:
+    await stream.send_all(b"HTTP/1.1 307 Again\r\nLocation: /circle\r\nContent-Length: 0\r\n\r\n")
+
+
+async def _gigabyte(stream: trio.SocketStream) -> None:
+    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+    for _ in range(1000):
+        await stream.send_all(b"x" * 1_000_000)
+
+
+async def _continues(stream: trio.SocketStream) -> None:
+    for _ in range(100_000):
+        await stream.send_all(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
+async def _head(stream: trio.SocketStream) -> None:
+    await stream.send_all(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(100_000):
+        await stream.send_all(b"X: " + b"x" * 60_000 + b"\r\n")
+
+
+RECEIVERS: dict[str, Callable[[trio.SocketStream], Awaitable[None]]] = {
+    "/trickle": _trickle,
+    "/never": _never,
+    "/circle": _circle,
+    "/gigabyte": _gigabyte,
+    "/continues": _continues,
+    "/head": _head,
+}
+#: The descriptor of the socket on which webhooks listen, which an attack inherits.
+RECEIVER = int(os.environ.get("HOSTILE_RECEIVER", "-1"))
+
+
 ATTACKS: dict[str, Callable[[Target], Awaitable[None]]] = {
     attack.__name__: attack
     for attack in (
@@ -365,6 +476,8 @@ ATTACKS: dict[str, Callable[[Target], Awaitable[None]]] = {
         large_documents,
         percent_signs,
         near_boundaries,
+        long_polls,
+        slow_receivers,
     )
 }
 
@@ -383,6 +496,8 @@ DONE: dict[str, frozenset[str]] = {
     "large_documents": frozenset({"200"}),
     "percent_signs": frozenset({"200"}),
     "near_boundaries": frozenset({"200"}),
+    "long_polls": frozenset({"200"}),
+    "slow_receivers": frozenset(RECEIVERS),
 }
 
 

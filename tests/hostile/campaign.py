@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import resource
+import socket
 import ssl
 import statistics
 import subprocess
@@ -15,10 +16,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Self
 
-from tests.hostile.attacks import AREAS, ATTACKS, DONE, LARGE
+from tests.hostile.attacks import AREAS, ATTACKS, DONE, LARGE, RECEIVERS
 from tests.kit.certificates import certified
 from tests.kit.server import ROOT, Server, running
 
@@ -35,10 +37,20 @@ anonymous = true
 
 [settings]
 global_create_roles = []
+max_watchers_per_user = 1000
 
 [[users]]
 name = "operator"
 password = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+"""
+
+WEBHOOK = """
+[[webhooks]]
+name = "{name}"
+url = "http://127.0.0.1:{port}/{name}"
+secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+events = ["area.deleted"]
+allow_private = true
 """
 
 ATTACKER = (sys.executable, "-m", "tests.hostile.attacks")
@@ -96,10 +108,19 @@ def target(folder: Path) -> Iterator[Server]:
     """A server with TLS and default limits, and a file of 200 KB in it."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = certified(folder)
-    with running(folder / "server", CONFIG.format(certificate=certificate, key=key)) as server:
+    config = CONFIG.format(certificate=certificate, key=key)
+    port = receiver().getsockname()[1]
+    config += "".join(WEBHOOK.format(name=path[1:], port=port) for path in RECEIVERS)
+    with running(folder / "server", config) as server:
         with Innocent(server.port) as innocent:
             innocent.put_large()
         yield server
+
+
+@cache
+def receiver() -> socket.socket:
+    """The socket on which the webhooks of an attack listen."""
+    return socket.create_server(("127.0.0.1", 0))
 
 
 class Innocent:
@@ -200,6 +221,8 @@ def attack(server: Server, name: str, *, scale: float, seconds: float, calm_s: f
                 cwd=ROOT,
                 stdout=notes,
                 stderr=subprocess.DEVNULL,
+                pass_fds=(receiver().fileno(),),
+                env={**os.environ, "HOSTILE_RECEIVER": str(receiver().fileno())},
             )
             try:
                 during = watch(server, innocent, seconds)

@@ -6,7 +6,8 @@ import http.server
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -125,6 +126,57 @@ def test_nobody_there_and_nonsense_are_outcomes(monkeypatch: pytest.MonkeyPatch)
     with receiving() as (port, _):
         outcome = post(f"https://127.0.0.1:{port}/", {}, b"", allow_private=True)
     assert outcome.status == 0
+
+
+@contextmanager
+def answering(data: Iterator[bytes], pause_s: float = 0) -> Iterator[str]:
+    """A receiver that answers each request with pieces of `data`, until nobody reads them any longer."""
+
+    def answer() -> None:
+        with suppress(OSError):
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                for piece in data:
+                    peer.sendall(piece)
+                    if over.wait(pause_s):
+                        return
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_a_receiver_that_trickles_its_answer_does_not_keep_the_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each step is fast enough; it is all of them that are not."""
+    monkeypatch.setattr(module, "REQUEST_S", 0.3)
+    for begin in (b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"):
+        with answering(chain([begin], repeat(b"x")), 0.01) as url:
+            outcome = post(url, {}, b"", allow_private=True, answer_bytes=4096)
+        assert outcome.word == "it does not answer in time"
+
+
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, b"X: " + b"x" * 60_000 + b"\r\n"])
+def test_a_receiver_that_never_ends_its_head_is_not_read_for_ever(piece: bytes) -> None:
+    with answering(chain([b"HTTP/1.1 100 Continue\r\n"], repeat(piece))) as url:
+        outcome = post(url, {}, b"", allow_private=True)
+    assert outcome.word == "it cannot be reached, or does not answer with HTTP"
+
+
+def test_a_receiver_that_answers_with_a_gigabyte_has_accepted_the_event() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+    for most in (0, 4096):
+        with answering(chain([head], repeat(b"y" * 65536, 16_000))) as url:
+            outcome = post(url, {}, b"", allow_private=True, answer_bytes=most)
+        assert outcome == Outcome(200, "", None, b"y" * most)
 
 
 SECRET = "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from retain.api.identity import Caller, Unauthenticated
 from retain.api.settings import stream as stream_module
 from retain.api.settings.reads import SettingsReader, Wanted
 from retain.api.settings.stream import HEARTBEAT_S
-from retain.api.settings.watch import Watchers
+from retain.api.settings.watch import AT_ONCE, Watchers
 from retain.engine.settings import Level, Place
 from retain.engine.settings.queries import ReadResult
+from tests.api.server.test_turns import passes_of
 from tests.kit.settings import ANN, BOB, PROXY, ROOT, Client, User, settings_client, whole
 
 
@@ -443,6 +445,58 @@ async def test_a_change_elsewhere_wakes_no_watcher(client: Client) -> None:
         assert not watch._changed.is_set()
         await client.call("POST", "currentuser", {"c": {"y": 1}})
         assert watch._changed.is_set()
+
+
+async def test_many_watchers_of_one_value_are_woken_a_few_at_a_time(client: Client) -> None:
+    """A thousand that wake in one pass of the event loop would hold up everybody else."""
+    watchers = Watchers(client.engine, 100, 100)
+    place = Place("app", Level.USER, "", "ann")
+    woken: list[int] = []
+
+    async def wait(number: int) -> None:
+        with watchers.watch([place], "user:ann") as watch:
+            watch.arm()
+            with trio.move_on_after(inf if number % 7 else 0.01):
+                await watch.wait()
+            woken.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(70):
+            nursery.start_soon(wait, number)
+        await trio.testing.wait_all_tasks_blocked()
+        with passes_of(woken) as passes:
+            watchers._wake([place])
+            while len(woken) < 70:
+                await trio.lowlevel.checkpoint()
+    assert max(passes.steps) <= AT_ONCE + 10  # ten of them have given up
+    assert (watchers._due, watchers._waking, len(watchers)) == ({}, 0, 0)
+
+
+async def test_who_stops_waiting_misses_no_change_and_holds_nobody_up(client: Client) -> None:
+    watchers = Watchers(client.engine, 100, 100)
+    place = Place("app", Level.USER, "", "ann")
+    scopes: list[trio.CancelScope] = []
+    saw: list[bool] = []
+
+    async def wait() -> None:
+        with watchers.watch([place], "user:ann") as watch:
+            watch.arm()
+            with trio.CancelScope() as scope:
+                scopes.append(scope)
+                await watch.wait()
+            with trio.fail_after(5):
+                await watch.wait()
+            saw.append(scope.cancelled_caught)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3 * AT_ONCE):
+            nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        watchers._wake([place])
+        for scope in scopes:
+            scope.cancel()
+    assert len(saw) == 3 * AT_ONCE
+    assert any(saw)
 
 
 @pytest.mark.parametrize("lifetime", [HEARTBEAT_S / 2, HEARTBEAT_S, 2.5 * HEARTBEAT_S])
