@@ -10,15 +10,19 @@ import http.client
 import io
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from retain.engine.core.clock import SystemClock
+from retain.engine.core.time import SECOND
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+CLOCK: Final = SystemClock()
 
 STEP_S: Final = 10.0
 """Longest wait for any one step: connecting, encrypting, sending, receiving."""
@@ -58,9 +62,12 @@ class Outcome:
 
 
 class _Bounded(io.RawIOBase):
-    """What is received from `sock`, until `ends` (monotonic clock) and up to `MOST_ANSWER_BYTES`."""
+    """What is received from `sock`, until `ends` and up to `MOST_ANSWER_BYTES`.
 
-    def __init__(self, sock: socket.socket, ends: float) -> None:
+    `ends` is in nanoseconds of the monotonic clock.
+    """
+
+    def __init__(self, sock: socket.socket, ends: int) -> None:
         self._sock = sock
         self._received = sock.makefile("rb", buffering=0)
         self._ends = ends
@@ -86,7 +93,7 @@ class _Bounded(io.RawIOBase):
 class _Ending:
     """A socket, as far as `http.client` uses it, all of whose work ends at `ends`."""
 
-    def __init__(self, sock: socket.socket, ends: float) -> None:
+    def __init__(self, sock: socket.socket, ends: int) -> None:
         self._sock = sock
         self._ends = ends
 
@@ -104,8 +111,8 @@ class _Ending:
         self._sock.close()
 
 
-def _left_until(ends: float) -> float:
-    left = min(STEP_S, ends - time.monotonic())
+def _left_until(ends: int) -> float:
+    left = min(STEP_S, (ends - CLOCK.monotonic()) / SECOND)
     if left <= 0:
         raise TimeoutError("the request took too long")
     return left
@@ -121,7 +128,7 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """See `http.client.HTTPConnection`."""
-        ends = time.monotonic() + REQUEST_S
+        ends = CLOCK.monotonic() + round(REQUEST_S * SECOND)
         sock = socket.create_connection((self._address, self.port), STEP_S)
         if self._context is not None:
             sock = self._context.wrap_socket(sock, server_hostname=self.host)

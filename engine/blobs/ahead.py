@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from retain.engine.blobs.commands import CommitBlocks
 from retain.engine.blobs.containers import Container, blocks_end
 from retain.engine.blobs.decide_blobs import commit, committed, resolved, writable
 from retain.engine.blobs.entries import LONG_LIST, MAX_BLOCKS, BlobEntry, Composite, StagedBlocks
+from retain.engine.blobs.events import BlocksCommitted
 from retain.engine.blobs.lists import MadeList, make_list
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.command import Command, Decision
@@ -83,6 +85,20 @@ class CommitAhead(Ahead):
             entry is not None and entry.modified > self._container.alive_after(now),
             pending is not None and now < blocks_end(pending),
         )
+
+
+def finding(blobs: BlobsState, event: BlocksCommitted) -> Callable[[], BlocksCommitted] | None:
+    """Return what finds the blocks of `event`, the next to be applied, in a worker thread; see `MadeList`.
+
+    None if it must be applied as it is: a list that is restated depends on more.
+    """
+    container = blobs.find(event.account, event.container)
+    if container is None or event.restates:
+        return None
+    staged = dict(container.staged.of(event.blob))
+    entry = container.blobs.get(event.blob)
+    old = None if entry is None else entry.body
+    return lambda: replace(event, made=make_list(event.blocks, staged, old, {}))
 
 
 def _seq(entry: BlobEntry | None) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import fields, replace
 from functools import cache, partial
 from typing import Any, Final, Protocol, TypeVar, cast, get_origin, get_type_hints
@@ -17,8 +18,10 @@ from retain.engine.core.body import StoredBody
 from retain.engine.core.clock import Clock, SystemClock
 from retain.engine.core.command import Command
 from retain.engine.core.errors import Invalid, StorageFailed, Unavailable
+from retain.engine.core.event import Event
 from retain.engine.core.made import note
 from retain.engine.core.shortages import Shortages
+from retain.engine.following.foreseen import is_long, long_event, preparing
 from retain.engine.following.messages import Decided, Durable, Facts, Settle, Submit
 from retain.engine.options import Options
 from retain.engine.snapshots.load import load_snapshot, replay, replay_warily
@@ -107,6 +110,9 @@ class Follower:
         self._committed: list[Callable[[int], None]] = []
         self._facts: Statistics | None = None
         self._computing = trio.Lock()
+        self._preparing = trio.Lock()
+        self._read: deque[journal.Record] = deque()
+        self._foreseen: dict[int, Event] = {}
 
     def now(self) -> int:
         """Return the present as the leader judges it, nanoseconds since the epoch."""
@@ -230,22 +236,34 @@ class Follower:
         state = self.state
         if state.seq >= until:
             return
-        if self.failure:
-            raise StorageFailed(self.failure)
         try:
-            for records in self._log.records(until):
-                for record in records:
-                    replay(state, record)
-        except Exception as error:
-            refusal = self.shortages.refusal(error, trio.current_time())
-            if refusal is not None:
-                raise refusal from error
-            self.failure = f"the journal cannot be followed beyond record {state.seq}: {error}"
-            raise StorageFailed(self.failure) from error
+            with self._reading():
+                while self._read and state.seq < until:
+                    self._replay(self._read.popleft())
+                for records in self._log.records(until) if state.seq < until else ():
+                    for record in records:
+                        self._replay(record)
         finally:
             state.shared.take_released()  # the leader removes the files
         for callback in self._committed:
             callback(state.seq)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise what goes wrong with the journal as `catch_up` does."""
+        if self.failure:
+            raise StorageFailed(self.failure)
+        try:
+            yield
+        except Exception as error:
+            refusal = self.shortages.refusal(error, trio.current_time())
+            if refusal is not None:
+                raise refusal from error
+            self.failure = f"the journal cannot be followed beyond record {self.state.seq}: {error}"
+            raise StorageFailed(self.failure) from error
+
+    def _replay(self, record: journal.Record) -> None:
+        replay(self.state, record, self._foreseen.pop(record.header.seq, None))
 
     async def receive(self, message: Any) -> Any:
         """Handle a message from the leader.
@@ -267,9 +285,44 @@ class Follower:
     async def _follow(self, seq: int) -> None:
         """Apply the tail up to record `seq`; other tasks run after each slice but the last."""
         while self.state.seq < seq:
-            self.catch_up(min(seq, self.state.seq + SLICE))
+            until = min(seq, self.state.seq + SLICE)
+            long = self._next_long(until)
+            if long is not None and long.header.seq > self.state.seq + 1:
+                until = min(until, long.header.seq - 1)  # it depends on those before
+            elif long is not None:
+                until = long.header.seq
+                await self._prepare(long)
+            self.catch_up(until)
             if self.state.seq < seq:
                 await trio.lowlevel.checkpoint()
+
+    def _next_long(self, until: int) -> journal.Record | None:
+        """Return the next record up to `until` that takes long to apply.
+
+        Raises:
+            StorageFailed, Exhausted: See `catch_up`.
+
+        """
+        if not self._read or self._read[-1].header.seq < until:
+            with self._reading():
+                for records in self._log.records(until):
+                    self._read += records
+        return next((one for one in self._read if is_long(one)), None)
+
+    async def _prepare(self, record: journal.Record) -> None:
+        """Find what the next record comes to, unless it is applied meanwhile."""
+        before = self.state.seq
+        with suppress(Unavailable):  # then it is applied as it is
+            async with self._preparing:
+                if self.state.seq != before or record.header.seq in self._foreseen:
+                    return
+                event = await in_thread(partial(long_event, record), shortages=self.shortages)
+                prepare = None
+                if event is not None and self.state.seq == before:
+                    prepare = preparing(self.state, event)
+                made = None if prepare is None else await in_thread(prepare, shortages=self.shortages)
+                if made is not None and self.state.seq == before:
+                    self._foreseen[record.header.seq] = made
 
     def close(self) -> None:
         """Close all files, drop all cached contents."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,8 +16,10 @@ from retain import journal
 from retain.engine.core.clock import Clock, Horizon
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, NodeNotReady, StorageFailed, Unavailable
+from retain.engine.core.event import Event
 from retain.engine.engine import Engine
 from retain.engine.following.codec import BadMessage
+from retain.engine.following.foreseen import foresee, short_runs
 from retain.engine.nodes.causes import in_words, leaves
 from retain.engine.nodes.connection import Connection, portions, refuse_other_log
 from retain.engine.nodes.follower import NodeFollower
@@ -41,6 +43,9 @@ LOOK_S: Final = 0.2
 RETRIED = (journal.Unsettled, journal.Fenced, journal.NoSpace, OSError, Unavailable, BadMessage)
 """Failures that end without an operator's help, or with an upgrade of the other node."""
 _LEASE_ENDED = "its lease ended, because the shared log did not answer; this node's own log has the reason"
+
+_Received = tuple[Sequence[journal.Record], Mapping[int, Event]]
+"""Records, and the events of those that were prepared, by record."""
 
 Value = TypeVar("Value")
 
@@ -217,16 +222,20 @@ class NodeEngine(Engine):
         """
         if not frames:
             return
-        received = await self._writer.between_batches(
-            lambda: [self._log.receive(frame) for frame in frames], self._apply
-        )
-        if any(record.header.verb == Verb.ERASE for records in received for record in records):
-            await in_thread(self._log.overwrite_owed)
+        for run in short_runs(frames):
+            received, _ = await self._writer.between_batches(partial(self._receive, run), self._apply)
+            if any(record.header.verb == Verb.ERASE for record in received):
+                await in_thread(self._log.overwrite_owed)
 
-    def _apply(self, received: Sequence[Sequence[journal.Record]]) -> None:
-        for records in received:
-            for record in records:
-                replay(self.state, record)
+    def _receive(self, frames: Sequence[Committed]) -> _Received:
+        """Write frames to this folder; return what is to be applied. Blocking."""
+        records = [record for frame in frames for record in self._log.receive(frame)]
+        return records, foresee(self.state, records)
+
+    def _apply(self, received: _Received) -> None:
+        records, foreseen = received
+        for record in records:
+            replay(self.state, record, foreseen.get(record.header.seq))
         if not self.decides:
             self.state.shared.take_released()  # the leader removes the files
         self._writer.announce(self.state.seq)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from retain import journal
 from retain.engine import wire
 from retain.engine.core.clock import Sighting
-from retain.engine.core.event import Stamp
+from retain.engine.core.event import Event, Stamp
 from retain.engine.core.typed import wrong_field
 from retain.engine.options import Options
 from retain.engine.snapshots import file as snapshot
@@ -166,15 +166,16 @@ def _stood_at(disk: journal.Disk, position: journal.Position) -> bool:
     return position.seq <= prover.size and prover.root(position.seq) == position.root
 
 
-def replay(state: State, record: journal.Record) -> None:
-    """Apply `record`, which follows the last one, to `state`.
+def replay(state: State, record: journal.Record, event: Event | None = None) -> None:
+    """Apply `record`, which follows the last one, to `state`; `event`: its event, where that is at hand.
 
     Raises:
         wire.OddRecord: Its event has a wrong form; the state may be half changed.
 
     """
     header = record.header
-    event = wire.from_record(record)
+    if event is None:
+        event = wire.from_record(record)
     if event is not None:
         # Most of a start is spent here: `__new__` of a tuple costs half as much as Stamp(...).
         stamp = _stamp(Stamp, (header[0], header[1], record[3], header[7]))
