@@ -48,7 +48,7 @@ OWN: Final = frozenset({Role.ADMINISTRATOR, Role.USER})
 NAMES: Final = {"application": Level.GLOBAL, "user": Level.USER, "device": Level.DEVICE}
 ORIGINS: Final = {"application": "app", "user": "user", "device": "device"}
 VERSIONS: Final = 20
-"""Most versions of a level that are shown."""
+"""Most versions of a level that a page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +208,8 @@ async def _page(
     if wanted not in asked.levels:
         wanted = asked.levels[-1]
     versions = await _versions(call, asked, wanted)
+    bound = call.args.get("before", "")
+    end = _end(versions, bound)
     return call.page(
         "settings.html",
         status=status,
@@ -221,7 +223,10 @@ async def _page(
         fault=fault,
         conflict=conflict,
         history=wanted,
-        past=await call.desk.engine.compute(partial(_compared, versions)),
+        past=await call.desk.engine.compute(partial(_compared, versions, end)),
+        all_versions=len(versions),
+        older=versions[end - VERSIONS].revision if end > VERSIONS else None,
+        newest=end == len(versions),
         oldest=versions[0].revision if versions else 0,
     )
 
@@ -234,10 +239,17 @@ async def _versions(call: PageCall, asked: SettingsQuery, level: str) -> list[Ve
         return []
 
 
-def _compared(versions: list[Version]) -> list[Past]:
-    """Return the latest versions, newest first, each compared with the one before."""
+def _end(versions: list[Version], bound: str) -> int:
+    """Return how many versions come before revision `bound`; all if none does, or if it is no number."""
+    if not (bound.isascii() and bound.isdigit() and len(bound) < 19):
+        return len(versions)
+    return sum(one.revision < int(bound) for one in versions) or len(versions)
+
+
+def _compared(versions: list[Version], end: int) -> list[Past]:
+    """Return the latest of the first `end` versions, newest first, each compared with the one before."""
     found = []
-    for number in range(len(versions) - 1, max(-1, len(versions) - 1 - VERSIONS), -1):
+    for number in range(end - 1, max(-1, end - 1 - VERSIONS), -1):
         before = versions[number - 1].value if number else MISSING
         changes = diff(before, versions[number].value)
         found.append(Past(versions[number], changes, number == len(versions) - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retain.api.console.settings.merged import LINES_MAX, Layer, lines
+from retain.api.html.filters import NBSP
 from retain.engine.settings import Level, Place
 from retain.engine.settings.merge import resolve
 from tests.kit.console import Browser, Console, console
@@ -103,6 +105,26 @@ async def test_a_level_is_made_saved_and_stands_in_the_history_as_the_user() -> 
         for revision in ("99", "", "x", "-1", "9" * 30):
             missing = await browser.send(f"{PAGE}/restore", {**restored, "revision": revision}, page)
             assert missing.status == 404, revision
+
+
+async def test_a_long_history_has_pages() -> None:
+    async with console() as server:
+        for number in range(45):
+            await make(server, {"ui": {"size": number}}, Level.GLOBAL)
+        browser = await server.signed_in()
+        path, seen, pages = f"{PAGE}?application=desk", [], 0
+        while path:
+            text = (await browser.get(path)).text
+            assert "of 45&nbsp;revisions" in text.replace(NBSP, "&nbsp;")
+            assert text.count("in force") == (not pages), "only the newest is"
+            seen += re.findall(r"<b>Revision (\d+)</b>", text)
+            older = re.search(r'href="([^"]*)#history">Older', text)
+            path, pages = html.unescape(older[1]) if older else "", pages + 1
+        assert [int(one) for one in seen] == list(range(1, 46))[::-1]
+        assert pages == 3
+        for bad in ("x", "-1", "0", "9" * 30):
+            text = (await browser.get(f"{PAGE}?application=desk&before={bad}")).text
+            assert "<b>Revision 45</b>" in text
 
 
 async def test_a_save_over_somebody_elses_shows_what_came_between_and_loses_nothing() -> None:
