@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from retain.bench.metrics import METRICS
+from retain.bench.pages.pivots import pivoted
 from retain.bench.result import RunResult, cells, number
 
 _PLACE: Final = re.compile(r"(<!-- bench ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -19,12 +20,7 @@ def tables(results: Sequence[RunResult]) -> str:
 
 def section(result: RunResult) -> str:
     """Return the command, the ratios, the figures and the notes of one result."""
-    machine = result.machine
-    lines = [
-        f"`{result.command}`, version {machine['version']}, {machine['processors']} processors,"
-        f" Python {machine['python']}, load {machine['load']} at the start, {result.time[:10]}.",
-        "",
-    ]
+    lines = [_circumstances(result), ""]
     if result.ratios:
         rows = [(one.name, number(one.value), _goal(one.goal, one.value)) for one in result.ratios]
         lines += [*_table(("ratio", "median", "goal"), rows), ""]
@@ -33,6 +29,22 @@ def section(result: RunResult) -> str:
     lines += _table(head, [(row.case, row.server, *cells(row, columns)) for row in result.rows])
     lines += [line for note in result.notes for line in ("", f"{note[0].upper()}{note[1:]}.")]
     return "\n".join(lines) + "\n"
+
+
+def _circumstances(result: RunResult) -> str:
+    machine = result.machine
+    return (
+        f"`{result.command}`, version {machine['version']}, {machine['processors']} processors,"
+        f" Python {machine['python']}, load {machine['load']} at the start, {result.time[:10]}."
+    )
+
+
+def _placed(result: RunResult) -> str:
+    """Return what stands in a result's place of a page: its table by size if it has one."""
+    table = pivoted(result)
+    if table is None:
+        return section(result)
+    return "\n".join((_circumstances(result), "", *_table(*table))) + "\n"
 
 
 def updated(text: str, results: Iterable[RunResult]) -> tuple[str, list[str]]:
@@ -48,7 +60,7 @@ def updated(text: str, results: Iterable[RunResult]) -> tuple[str, list[str]]:
         if result is None:
             return place[0]
         changed.append(place[2])
-        return f"{place[1]}\n{section(result)}\n{place[3]}"
+        return f"{place[1]}\n{_placed(result)}\n{place[3]}"
 
     return _PLACE.sub(filled, text), changed
 

@@ -16,8 +16,10 @@ from retain.bench.ceiling import BASELINE, grown
 from retain.bench.compare import NotComparable, changes, checkout, interval
 from retain.bench.metrics import METRICS, Latencies, Measurement, latency_figures
 from retain.bench.pages import tables, updated
+from retain.bench.pages.pivots import PIVOTS
 from retain.bench.result import ResultRow, RunResult, latest
 from retain.bench.scenario import scenarios
+from retain.bench.scenarios import connections
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -193,3 +195,33 @@ def test_every_scenario_is_described() -> None:
 def test_every_metric_is_named_once() -> None:
     assert all(name == metric.name for name, metric in METRICS.items())
     assert len({metric.title for metric in METRICS.values()}) == len(METRICS)
+
+
+def test_a_page_has_a_row_for_each_size() -> None:
+    result = RunResult("capacity", "retain bench run capacity")
+    for count, mib in (("1,000,000", 1065.0), ("10,000", 99.5)):
+        result.add(f"memory with {count}", Measurement({"mib": mib, "bytes_each": 1.0}))
+        result.add(f"page of 5,000 of {count}", Measurement({"cpu_us": 37_000.0}))
+        result.add(f"page of 5,000 of {count}", Measurement({"cpu_us": 99_000.0}), "another")
+    text, changed = updated("<!-- bench capacity -->\nold\n<!-- end -->\n", [result])
+    rows = [line for line in text.splitlines() if line.startswith("| 1")]
+    assert changed == ["capacity"]
+    assert rows == ["| 10,000 | 99.5 |  |  |  |  | 37.0 |  |", "| 1,000,000 | 1,065 |  |  |  |  | 37.0 |  |"]
+    assert "`retain bench run capacity`" in text
+
+
+def test_the_tables_by_size_name_cases_that_are_measured() -> None:
+    """The patterns and the scenarios must not drift apart."""
+    text = (ROOT / "bench" / "scenarios" / "capacity.py").read_text()
+    for column in PIVOTS["capacity"].columns:
+        case = column.case.replace("5,000", "{PAGE:,}").replace("find 20", "find {blobs.FOUND}")
+        assert (
+            case.replace("{}", "{count:,}").removesuffix(" after a clean stop").removesuffix(" after SIGKILL")
+            in text
+        )
+    names = [
+        connections._name(method, count) for method in ("GET", "PUT") for count in connections.CONNECTIONS
+    ]
+    for column in PIVOTS["connections"].columns:
+        found = [name for name in names if re.fullmatch(column.case.replace("{}", r"\d+"), name)]
+        assert len(found) == len(connections.CONNECTIONS)
