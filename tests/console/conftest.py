@@ -1,7 +1,7 @@
 """A real server with one user of each role, and a real browser.
 
-The server lasts as long as the run, the browser as long as a module: Playwright keeps an event loop in this
-thread, which Trio's tests in other modules should not meet.
+The server lasts as long as the run, the browser as long as this folder's tests: Playwright keeps an event
+loop in this thread, which Trio's tests elsewhere should not meet.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CONFIG += '[[tenants]]\nname = "harbour"\ncontainers = ["recordings", "gim-expor
 Open = Callable[..., AbstractContextManager[Watched]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     """Chromium."""
     with chromium() as started:
