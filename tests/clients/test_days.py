@@ -3,7 +3,9 @@ overwriting what another one wrote."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from itertools import pairwise
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -80,6 +82,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("kind", CLIENTS, ids=[kind.NAME for kind in CLIENTS])
     if "pair" in metafunc.fixturenames:
         pairs = [(first, second) for at, first in enumerate(CLIENTS) for second in CLIENTS[at + 1 :]]
+        if "RETAIN_TEST_WORKERS" not in os.environ:
+            # Each with its neighbours; `make workers` takes all pairs.
+            pairs = list(pairwise((*CLIENTS, CLIENTS[0])))
         names = [f"{first.NAME}-{second.NAME}" for first, second in pairs]
         metafunc.parametrize("pair", pairs, ids=names)
 

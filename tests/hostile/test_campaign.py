@@ -23,7 +23,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_an_attack_stays_within_bounds(attacked: Server, name: str) -> None:
     server = attacked
-    outcome = attack(server, name, scale=SCALE, seconds=1.5, calm_s=0.4)
+    outcome = attack(server, name, scale=SCALE, seconds=0.7, calm_s=0.2)
     assert outcome.done, f"the server refused all of it: {outcome.answers}"
     assert outcome.before.failures == outcome.after.failures == []
     assert outcome.during.resident < 300 * MEBIBYTE
