@@ -6,10 +6,11 @@ loop in this thread, which Trio's tests elsewhere should not meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from http.cookiejar import CookieJar
+from pathlib import Path
 from re import search
 from typing import Any
 from urllib.parse import urlencode
@@ -34,11 +35,27 @@ CONFIG += '[[tenants]]\nname = "harbour"\ncontainers = ["recordings", "gim-expor
 Open = Callable[..., AbstractContextManager[Watched]]
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
-    """Chromium."""
-    with chromium() as started:
-        yield started
+_running = ExitStack()
+_browsers: list[Any] = []
+
+
+@pytest.fixture
+def browser() -> Any:
+    """Chromium, the same for all tests of this folder."""
+    if not _browsers:
+        _browsers.append(_running.enter_context(chromium()))
+    return _browsers[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """End Chromium after the last test of this folder, or before one of another folder."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or not nextitem.path.is_relative_to(Path(__file__).parent):
+            _browsers.clear()
+            _running.close()
 
 
 @pytest.fixture(scope="session")
