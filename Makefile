@@ -10,7 +10,7 @@ COUNT ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: again bench-check cluster workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
+.PHONY: again bench-check cluster nodes workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ workers: $(VENV)/.installed ## All contract tests over two followers in turns an
 	RETAIN_TEST_WORKERS=2 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/clients tests/api/areas/test_server.py \
 		tests/api/settings/test_server.py
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto tests/test_workers.py tests/engine/following
+
+nodes: $(VENV)/.installed ## All contract tests with requests spread at random over three nodes in one process; SEED=1
+	RETAIN_NODES=$(SEED) $(BIN)/python -m pytest -q -n auto --dist worksteal tests/api/areas tests/api/settings tests/api/blobs
 
 coverage: $(VENV)/.installed ## Run all tests and show which branches none of them takes
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered

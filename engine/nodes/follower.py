@@ -45,6 +45,8 @@ SKEWS: Final = 16
 AT_ONCE: Final = 64
 """Most frames applied at a time."""
 
+SOON_S: Final = 0.05
+"""Seconds between two requests for a grant while this node has none, at most."""
 LOOKS: Final = 3
 """Looks, half a lease apart, that must find the lease ended before this node leaves its leader. A
 leader that has just reached the shared log again renews its lease meanwhile."""
@@ -238,7 +240,8 @@ class NodeFollower:
                 await self._ask()
             if waiting.cancelled_caught:
                 self._link.close()
-            await trio.sleep(self._node.grant_seconds / 5)
+            wait = self._node.grant_seconds / 5
+            await trio.sleep(wait if self.answers() else min(wait, SOON_S))
 
     async def _watch(self) -> None:
         """Leave a leader that cannot renew its lease, as if it alone were cut off from the shared log.

@@ -13,12 +13,12 @@ from retain.api.areas import areas_interface
 from retain.api.config.load import AreasConfig, Config, ServerConfig
 from retain.api.http.message import Mounted
 from retain.engine import Engine, Options
-from retain.engine.testing import SteppedClock, open_memory_engine
+from retain.engine.testing import SteppedClock
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import payload_files
 from tests.kit.engines import LightOptions
-from tests.kit.following import access
 from tests.kit.requests import content_of, make_request
+from tests.kit.spread import opened
 
 BOUNDARY = "----WebKitFormBoundaryPu8S1YopPtZq8Z54"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -140,10 +140,7 @@ async def areas_client(
         Config(), areas=replace(AreasConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
     )
     clock, disk = SteppedClock(), MemoryDisk()
-    async with (
-        open_memory_engine(disk, clock=clock, options=options) as engine,
-        access(engine, clock) as served,
-    ):
+    async with opened(disk, clock, options) as (engine, served):
         yield Client(engine, areas_interface(served, config), clock, disk)
 
 

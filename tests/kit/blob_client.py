@@ -17,12 +17,12 @@ from retain.api.blobs.wire.times import http_date
 from retain.api.config.load import BlobsConfig, Config, ServerConfig
 from retain.engine import Engine, Options
 from retain.engine.blobs.container_commands import ConfigureRetention
-from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
+from retain.engine.testing import EPOCH, SteppedClock
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import payload_files
 from tests.kit.engines import LightOptions
-from tests.kit.following import access
 from tests.kit.requests import content_of, make_request
+from tests.kit.spread import opened
 
 ACCOUNT = "tenant"
 KEYS = {ACCOUNT: (b"new key", b"old key"), "second": (b"key of the second",)}
@@ -208,10 +208,7 @@ async def blob_client(
         Config(), blobs=replace(BlobsConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
     )
     clock, disk = SteppedClock(), disk if disk is not None else MemoryDisk()
-    async with (
-        open_memory_engine(disk, clock=clock, options=options) as engine,
-        access(engine, clock) as served,
-    ):
+    async with opened(disk, clock, options) as (engine, served):
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor="test", days=days, resource=bytes(16)))
         yield BlobClient(engine, BlobInterface(served, config, KEYS.get), clock, disk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Queue
 from typing import Any, TypeVar
 
@@ -25,9 +25,7 @@ class LightOptions(Options):
     """A server's, with room for one batch ahead and none for a full disk: it costs a quarter in memory."""
 
     def journal(self) -> JournalOptions:
-        return JournalOptions(
-            segment_bytes=self.segment_bytes, step_bytes=BATCH_BYTES, ballast_bytes=16 << 10
-        )
+        return replace(Options.journal(self), step_bytes=BATCH_BYTES, ballast_bytes=16 << 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,11 @@ from retain.api.http.message import Request, Response
 from retain.api.identity import Identity, IdentityOptions, ProxyOptions
 from retain.api.settings import Settings
 from retain.engine import Engine
-from retain.engine.testing import ManualClock, open_memory_engine
+from retain.engine.testing import ManualClock
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
-from tests.kit.following import access
 from tests.kit.requests import content_of, make_request
+from tests.kit.spread import opened
 
 ROOT = "/mobileservices/Storage/v1/runtime/application"
 QUIET = LightOptions(sweep_interval_s=3600.0)
@@ -124,8 +124,5 @@ async def settings_client(disk: MemoryDisk | None = None, **config: Any) -> Asyn
     """A client on an engine that is verified in the end."""
     disk = disk if disk is not None else MemoryDisk()
     clock = ManualClock()
-    async with (
-        open_memory_engine(disk, clock=clock, options=QUIET) as engine,
-        access(engine, clock) as served,
-    ):
+    async with opened(disk, clock, QUIET) as (engine, served):
         yield Client(engine, Settings(served, SettingsConfig(**config), identity(engine)), disk)

@@ -12,7 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from retain.api.cli.main import main
-from retain.journal import RealDisk
+from retain.engine.audit.backups import others
+from retain.engine.nodes.files import SharedFiles
+from retain.journal import BadTarget, RealDisk
 from retain.journal.shared.interface import NodeReport, Shared
 from tests.kit.postgres import Server
 
@@ -64,6 +66,17 @@ def test_a_cluster_begins_on_a_folder_and_its_keys(shared: Shared, folder: Path)
     assert (folder / "data" / "audit.key").read_bytes() not in shared.kept()["audit.key"]
     assert run("node", "init").exit_code == 0, "repeated after a crash, it ends what it began"
     assert set(shared.kept()) == {"audit.key"}
+
+
+def test_a_new_secret_takes_effect_where_the_cluster_is_begun_again(shared: Shared, folder: Path) -> None:
+    assert run("node", "init").exit_code == 0
+    before = shared.kept()["audit.key"]
+    (folder / "secret").write_text(SECRET.swapcase())
+    assert run("node", "init").exit_code == 0
+    files = SharedFiles(RealDisk(folder / "data"), SECRET.swapcase().encode(), others)
+    with pytest.raises(BadTarget, match="another secret"):
+        files.load({"audit.key": before})
+    files.load(shared.kept())
 
 
 def test_another_folder_does_not_begin_a_second_one(shared: Shared, folder: Path) -> None:
