@@ -96,6 +96,8 @@ class State:
 
     def apply(self, event: Event, stamp: Stamp) -> None:
         """Apply `event`, which follows the last one."""
+        if self.shared.buried:
+            self.shared.free_some()
         seq, self.time, _, size = stamp
         assert seq == self.seq + 1
         kind = type(event)

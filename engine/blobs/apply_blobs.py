@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import takewhile
 
@@ -31,7 +31,7 @@ from retain.engine.blobs.events import (
     BlockStaged,
 )
 from retain.engine.blobs.leases import surviving
-from retain.engine.blobs.lists import make_list
+from retain.engine.blobs.lists import MadeList, make_list
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import StoredBody
 from retain.engine.core.deadlines import DeadlineKind
@@ -87,7 +87,7 @@ def _committed(blobs: BlobsState, event: BlocksCommitted, stamp: Stamp) -> None:
         # Without the old list, replay would take the block for a staged one, which a later block of the
         # same id replaces.
         blobs.shared.records.need_earlier()
-    _drop_staged(blobs, container, event, stamp, before=event.restates or stamp.seq, unused=made.unused)
+    _drop_staged(blobs, container, event, stamp, before=event.restates or stamp.seq, made=made)
     _write(blobs, container, event, made.body, stamp, made.replaced)
 
 
@@ -123,6 +123,8 @@ def _write(
     container.blobs[event.blob] = container.blobs.pop(event.blob)
     blobs.leave_restated(container, event.resource, event.blob, stamp)
     if old is not None and replaced is not None:
+        if isinstance(old.body, Composite):
+            blobs.shared.bury(old.body.blocks)
         blobs.leave_sources(event.resource, replaced, stamp, Cause.OVERWRITTEN)
     elif old is not None:
         blobs.leave(event.resource, old.body, stamp, Cause.OVERWRITTEN, remaining=body)
@@ -159,11 +161,11 @@ def _drop_staged(
     stamp: Stamp,
     *,
     before: int,
-    unused: Mapping[int, Block] | None = None,
+    made: MadeList | None = None,
 ) -> None:
     """Remove the blocks staged under the name in records before `before`.
 
-    Those that are not in `unused`, if it is given, remain as part of the blob.
+    Those that `made`, if it is given, does not lose remain as part of the blob.
     """
     name = event.blob
     pending = container.pending.get(name)
@@ -172,15 +174,16 @@ def _drop_staged(
     where = (container.account, container.name, name)
     cause = event.cause if isinstance(event, BlocksDropped) else Cause.OVERWRITTEN
     staged = container.staged.of(name)
-    lost: Iterable[Block] = staged.values() if unused is None else unused.values()
     newer = list(takewhile(lambda block: block.seq >= before, reversed(staged.values())))
     if newer:
-        lost = [block for block in lost if block.seq < before]
+        lost = staged.values() if made is None else made.unused.values()
+        sources = BlockSources.of([block for block in lost if block.seq < before])
         for block in [block for block in staged.values() if block.seq < before]:
             container.staged.remove(name, block.block_id)
     else:
-        container.staged.remove_all(name)
-    blobs.leave_sources(event.resource, BlockSources.of(lost), stamp, cause)
+        sources = container.staged.sources(name) if made is None else made.lost
+        blobs.shared.bury(container.staged.remove_all(name))
+    blobs.leave_sources(event.resource, sources, stamp, cause)
     if newer:
         container.pending[name] = pending._replace(blocks=len(newer))
         return

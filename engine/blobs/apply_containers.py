@@ -157,7 +157,7 @@ def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent,
         key = (container.account, container.name, name)
         blobs.shared.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, key)
     for name, pending in container.pending.items():
-        sources = BlockSources.of(container.staged.of(name).values())
+        sources = container.staged.sources(name)
         blobs.leave_sources(pending.resource, sources, stamp, event.cause)
     container.pending.clear()
     container.pending_names.clear()

@@ -6,6 +6,7 @@ everything that repeats from blob to blob (content headers, tags of few values) 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -121,6 +122,43 @@ class BlockSources(NamedTuple):
         records = {size: [seq for seq in found if seq not in seqs] for size, found in self.records.items()}
         left = {size: found for size, found in records.items() if found}
         return BlockSources(left, [name for name in self.files if name not in files])
+
+
+class GrowingSources:
+    """The sources of blocks that come and go: 50,000 of them may go in one step."""
+
+    __slots__ = ("_files", "_records")
+
+    def __init__(self) -> None:
+        self._records: dict[int, dict[int, None]] = {}
+        self._files: Counter[str] | None = None
+
+    def add(self, block: Block) -> None:
+        """Add the source of `block`."""
+        body = block.body
+        self._records.setdefault(size_class(stored_bytes(body)), {})[block.seq] = None
+        if isinstance(body, Payload):
+            if self._files is None:
+                self._files = Counter()
+            self._files[body.name] += 1
+
+    def remove(self, block: Block) -> None:
+        """Remove the source of `block`, which was added."""
+        body = block.body
+        size = size_class(stored_bytes(body))
+        del self._records[size][block.seq]
+        if not self._records[size]:
+            del self._records[size]
+        if isinstance(body, Payload):
+            assert self._files is not None
+            self._files[body.name] -= 1
+            if not self._files[body.name]:
+                del self._files[body.name]
+
+    def all(self) -> BlockSources:
+        """Return the present sources."""
+        records = {size: tuple(seqs) for size, seqs in self._records.items()}
+        return BlockSources(records, tuple(sorted(self._files or ())))
 
 
 LONG_LIST = 1_000

@@ -16,6 +16,7 @@ class MadeList(NamedTuple):
         body: The blob's content.
         uses_old: Whether it has blocks of the content that it replaces.
         unused: Record → block: those staged under the name that it does not have.
+        lost: What these depend on.
         replaced: What only the content that it replaces depends on; None if there is none.
 
     """
@@ -23,6 +24,7 @@ class MadeList(NamedTuple):
     body: Composite
     uses_old: bool
     unused: Mapping[int, Block]
+    lost: BlockSources
     replaced: BlockSources | None
 
 
@@ -52,4 +54,5 @@ def make_list(
     kept = frozenset(blocks)
     unused = {seq: block for seq, block in waiting.items() if seq not in kept}
     replaced = None if old is None else sources_of(old).without(body.sources)
-    return MadeList(body, not used.keys().isdisjoint(kept), unused, replaced)
+    lost = BlockSources.of(unused.values())
+    return MadeList(body, not used.keys().isdisjoint(kept), unused, lost, replaced)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
-from retain.engine.blobs.entries import Block
+from retain.engine.blobs.entries import NO_SOURCES, Block, BlockSources, GrowingSources
 
 
 class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
@@ -16,13 +16,14 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
     have to remove each from it.
     """
 
-    __slots__ = ("_count", "_names", "_since")
+    __slots__ = ("_count", "_names", "_since", "_sources")
 
     def __init__(self) -> None:
         self._names: dict[str, dict[bytes, Block]] = {}
         # The record of the first block that there was under each name, which may be gone: in this order the
         # names are in both dicts.
         self._since: dict[str, int] = {}
+        self._sources: dict[str, GrowingSources] = {}
         self._count = 0
 
     def __getitem__(self, key: tuple[str, bytes]) -> Block:
@@ -38,6 +39,11 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
     def of(self, name: str) -> dict[bytes, Block]:
         """Return the blocks staged under `name`, by block id, oldest first."""
         return self._names.get(name) or {}
+
+    def sources(self, name: str) -> BlockSources:
+        """Return what the blocks staged under `name` depend on."""
+        sources = self._sources.get(name)
+        return NO_SOURCES if sources is None else sources.all()
 
     def copy(self) -> dict[str, dict[bytes, Block]]:
         """Return all blocks of this moment by name and block id."""
@@ -63,7 +69,9 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
         if blocks is None:
             blocks = self._names[name] = {}
             self._since[name] = block.seq
+            self._sources[name] = GrowingSources()
         blocks[block.block_id] = block
+        self._sources[name].add(block)
         self._count += 1
         return old
 
@@ -79,14 +87,18 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
         block = None if blocks is None else blocks.pop(block_id, None)
         if blocks is not None and block is not None:
             self._count -= 1
+            self._sources[name].remove(block)
             if not blocks:
-                del self._names[name], self._since[name]
+                del self._names[name], self._since[name], self._sources[name]
         return block
 
-    def remove_all(self, name: str) -> None:
-        """Remove all blocks staged under `name`; there may be 100,000."""
-        self._count -= len(self._names.pop(name, ()))
+    def remove_all(self, name: str) -> Sequence[Block]:
+        """Remove all blocks staged under `name` and return them; there may be 100,000."""
+        blocks = tuple(self._names.pop(name, {}).values())
         self._since.pop(name, None)
+        self._sources.pop(name, None)
+        self._count -= len(blocks)
+        return blocks
 
     def load(self, staged: Mapping[tuple[str, bytes], Block]) -> None:
         """Fill an empty index."""
@@ -97,18 +109,24 @@ class StagedBlockIndex(Mapping[tuple[str, bytes], Block]):
         """Remove all blocks."""
         self._names.clear()
         self._since.clear()
+        self._sources.clear()
         self._count = 0
 
     def check(self) -> None:
         """Assert that all orders agree."""
         assert all(self._names.values()), "a name without blocks"
-        assert list(self._since) == list(self._names)
+        assert list(self._since) == list(self._names) == list(self._sources)
         assert sorted(self._since.values()) == list(self._since.values())
         assert self._count == sum(map(len, self._names.values()))
         for name, blocks in self._names.items():
             seqs = [block.seq for block in blocks.values()]
             assert seqs == sorted(seqs)
             assert self._since[name] <= seqs[0]
+            expected, found = BlockSources.of(blocks.values()), self.sources(name)
+            assert list(found.files) == list(expected.files)
+            assert {size: sorted(held) for size, held in found.records.items()} == {
+                size: sorted(held) for size, held in expected.records.items()
+            }
         merged = [block.seq for _, block in self.by_age()]
         assert merged == sorted(block.seq for block in self.values())
 

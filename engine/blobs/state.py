@@ -185,6 +185,8 @@ class BlobsState:
         remaining: StoredBody | Composite | None = None,
     ) -> None:
         """Release a blob's `body`, except for its parts in `remaining`."""
+        if isinstance(body, Composite):
+            self.shared.bury(body.blocks)
         left, kept = sources_of(body), sources_of(remaining)
         if kept is not NO_SOURCES:
             left = left.without(kept)

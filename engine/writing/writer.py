@@ -316,6 +316,9 @@ class Writer:
                 job.finish()
             if self._queue:
                 await self._commit()
+        while self._state.shared.buried and not (self._queue or self._jobs):
+            self._state.shared.free_some()
+            await trio.lowlevel.checkpoint()
 
     def _abandon(self) -> None:
         """Fail all waiters if the writer task ends, even because of a bug."""

@@ -16,6 +16,7 @@ from retain.engine.blobs.container_commands import DeleteContainer
 from retain.engine.blobs.entries import Composite, ContentHeaders
 from retain.engine.blobs.events import BlocksCommitted
 from retain.engine.blobs.queries import block_list
+from retain.engine.core import domain
 from retain.engine.core.body import Body
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue
@@ -208,7 +209,7 @@ def _put_over(desk: AheadDesk, ids: list[bytes]) -> Command[Any]:
 
 @pytest.mark.parametrize(
     ("command", "each"),
-    [(_commit, 8), (_commit_again, 0), (_delete, 0), (_put_over, 40)],
+    [(_commit, 0), (_commit_again, 0), (_delete, 0), (_put_over, 0)],
     ids=["commit", "again", "delete", "put"],
 )
 def test_a_block_of_a_long_list_takes_the_loop_few_instructions(
@@ -283,4 +284,25 @@ def test_an_entry_with_more_records_than_one_step_may_end_ends_alone(monkeypatch
         _of_three_blocks(desk, f"recordings{number}", committed=True)
     desk.now += 40 * DAY
     assert desk.sweep() == 3
+    desk.verify()
+
+
+@pytest.mark.parametrize("command", [_commit_again, _delete, _put_over], ids=["again", "delete", "put"])
+def test_blocks_that_nothing_refers_to_any_longer_are_freed_a_part_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, command: Callable[[AheadDesk, list[bytes]], Command[Any]]
+) -> None:
+    """Freeing 50,000 blocks at once would hold the event loop as long as finding them."""
+    monkeypatch.setattr(domain, "FREED_AT_ONCE", 10)
+    desk = AheadDesk()
+    desk.create("recordings")
+    ids = [b"%06d" % number for number in range(45)]
+    for block_id in ids:
+        desk.stage(block_id)
+    desk.do(command(desk, ids))
+    left = [len(blocks) for blocks in desk.state.shared.buried]
+    desk.put("other")
+    assert [len(blocks) for blocks in desk.state.shared.buried] == [*left[:-1], left[-1] - 10]
+    for _ in range(20):
+        desk.state.shared.free_some()
+    assert desk.state.shared.buried == []
     desk.verify()

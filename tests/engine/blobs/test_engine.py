@@ -15,11 +15,14 @@ from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.container_commands import CreateContainer, DeleteContainer
 from retain.engine.blobs.entries import BlobEntry, ContentHeaders, pieces
 from retain.engine.blobs.listing import list_blobs
+from retain.engine.core import domain
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal import PayloadStore
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
+from tests.kit.serving import eventually
+from tests.kit.slices import inline
 
 ACCOUNT = "mytenant"
 QUIET = LightOptions(inline_bytes=1000, sweep_interval_s=3600)
@@ -184,3 +187,24 @@ async def test_a_crash_amid_letting_go_a_deleted_container_brings_nothing_back(
         assert not [name for name in crashed.files() if name.startswith("payloads/")]
         await create(engine)
         assert await names(engine) == []
+
+
+async def test_what_blocks_leave_is_freed_though_no_command_follows(
+    disk: MemoryDisk, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domain, "FREED_AT_ONCE", 2)
+    async with open_memory_engine(disk, clock=clock, options=QUIET) as engine:
+        await create(engine)
+        for number in range(10):
+            block = StageBlock(
+                **where("a"),
+                resource=engine.entropy(16),
+                block_id=b"%d" % number,
+                body=inline(b"x"),
+            )
+            await engine.submit(block)
+        seen: list[int] = []
+        engine.on_commit(lambda seq: seen.append(sum(map(len, engine.state.shared.buried))))
+        await put(engine, "a", b"data")
+        assert seen == [10]
+        await eventually(lambda: not engine.state.shared.buried)

@@ -391,7 +391,7 @@ def test_the_pages_of_a_search_are_found_backwards(
 
 @pytest.mark.parametrize("word", ["range", "value"])
 def test_a_find_takes_few_instructions_for_each_tag(desk: BlobDesk, word: str) -> None:
-    """A page examines up to 10,000 blobs of ten tags each, in one step."""
+    """A page examines thousands of blobs of ten tags each, in one step."""
     wanted = TagRange.between("1", "1" if word == "value" else "2")
     query = TagQuery({f"t{at}": wanted for at in range(10)})
     blobs, now = desk.state.blobs, desk.now
