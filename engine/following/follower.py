@@ -295,6 +295,9 @@ class Follower:
             self.catch_up(until)
             if self.state.seq < seq:
                 await trio.lowlevel.checkpoint()
+        while self.state.shared.buried:
+            self.state.shared.free_some()
+            await trio.lowlevel.checkpoint()
 
     def _next_long(self, until: int) -> journal.Record | None:
         """Return the next record up to `until` that takes long to apply.

@@ -11,9 +11,10 @@ import trio
 
 from retain.engine import Engine
 from retain.engine.blobs import ahead, apply_blobs, entries
-from retain.engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
+from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, StageBlock
 from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.core import domain
 from retain.engine.following import follower as following
 from retain.engine.following import foreseen
 from retain.engine.following.follower import Follower
@@ -79,18 +80,22 @@ async def write(engine: Engine | Follower) -> None:
 
 
 async def test_a_follower_finds_blocks_in_a_thread(
-    disk: MemoryDisk, clock: SteppedClock, found_late: list[str]
+    disk: MemoryDisk, clock: SteppedClock, found_late: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with leading(disk, clock) as group:
         follower = await group.follow()
         await write(group.engine)
         await follower.read(lambda state, now: None)
+        monkeypatch.setattr(domain, "FREED_AT_ONCE", 1)
         await stage(follower, b"7", b"8")
         await follower.submit(committing(b"8", b"7"))
         assert follower.state.digest() == group.engine.state.digest()
         follower.state.check()
         assert found_late == []
         assert follower._foreseen == {}
+        await group.engine.submit(DeleteBlob(**WHERE, name="a"))
+        await follower.read(lambda state, now: None)
+        assert follower.state.shared.buried == []
 
 
 async def test_a_look_at_the_state_while_blocks_are_found_applies_the_record_itself(
