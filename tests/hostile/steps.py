@@ -78,6 +78,56 @@ async def _staged(client: BlobClient, count: int, name: str = "b") -> None:
             nursery.start_soon(stage, number)
 
 
+def _blob_requests(blocks: int) -> list[tuple[str, str, str, bytes | None]]:
+    latest = "".join(f"<Latest>{_block(number)}</Latest>" for number in range(blocks))
+    tagged = quote(" AND ".join(f"\"t{at}\">='0'" for at in range(10)))
+    return [
+        ("Get Block List, uncommitted", "GET", "/recordings/b?comp=blocklist&blocklisttype=all", None),
+        (
+            "Put Block List",
+            "PUT",
+            "/recordings/b?comp=blocklist",
+            f"<BlockList>{latest}</BlockList>".encode(),
+        ),
+        (
+            "Put Block List again",
+            "PUT",
+            "/recordings/b?comp=blocklist",
+            f"<BlockList>{latest}</BlockList>".encode(),
+        ),
+        ("Get Block List, committed", "GET", "/recordings/b?comp=blocklist&blocklisttype=all", None),
+        ("Get Blob of many blocks", "GET", "/recordings/b", None),
+        ("Snapshotless copy of many blocks", "COPY", "/recordings/c", None),
+        ("Delete of many blocks", "DELETE", "/recordings/b", None),
+        ("Put Blob over staged blocks", "PUT", "/recordings/s", b"x"),
+        ("List Containers", "GET", "/?comp=list", None),
+        ("List Containers with metadata", "GET", "/?comp=list&include=metadata", None),
+        (
+            "List Blobs with uncommitted",
+            "GET",
+            "/recordings?restype=container&comp=list&include=uncommittedblobs",
+            None,
+        ),
+        ("List Blobs", "GET", "/recordings?restype=container&comp=list", None),
+        (
+            "List Blobs with all",
+            "GET",
+            "/recordings?restype=container&comp=list&include=tags,metadata,copy",
+            None,
+        ),
+        ("List Blobs by folder", "GET", "/recordings?restype=container&comp=list&delimiter=/", None),
+        ("List Blobs by letter", "GET", "/recordings?restype=container&comp=list&delimiter=n", None),
+        ("Find by tags", "GET", f"/recordings?restype=container&comp=blobs&where={tagged}", None),
+        (
+            "Query string of 60 KiB",
+            "GET",
+            "/recordings?comp=list&restype=container&" + "a=%41&" * 10_000,
+            None,
+        ),
+        ("Delete Container", "DELETE", "/recordings?restype=container", None),
+    ]
+
+
 async def blobs(scale: float) -> AsyncIterator[Row]:
     """Lists of blocks, of blobs and of tags; batches; policies."""
     blocks, names = round(50_000 * scale), round(6_000 * scale)
@@ -93,54 +143,7 @@ async def blobs(scale: float) -> AsyncIterator[Row]:
             tags = "&".join(f"t{at}={number % 7}" for at in range(10))
             headers = [("x-ms-tags", tags), *((f"x-ms-meta-m{at}", "v" * 40) for at in range(10))]
             assert (await client.put(f"{'n' * 900}/{number:05}", b"", headers)).status == 201
-        latest = "".join(f"<Latest>{_block(number)}</Latest>" for number in range(blocks))
-        tagged = quote(" AND ".join(f"\"t{at}\">='0'" for at in range(10)))
-        requests: list[tuple[str, str, str, bytes | None]] = [
-            ("Get Block List, uncommitted", "GET", "/recordings/b?comp=blocklist&blocklisttype=all", None),
-            (
-                "Put Block List",
-                "PUT",
-                "/recordings/b?comp=blocklist",
-                f"<BlockList>{latest}</BlockList>".encode(),
-            ),
-            (
-                "Put Block List again",
-                "PUT",
-                "/recordings/b?comp=blocklist",
-                f"<BlockList>{latest}</BlockList>".encode(),
-            ),
-            ("Get Block List, committed", "GET", "/recordings/b?comp=blocklist&blocklisttype=all", None),
-            ("Get Blob of many blocks", "GET", "/recordings/b", None),
-            ("Snapshotless copy of many blocks", "COPY", "/recordings/c", None),
-            ("Delete of many blocks", "DELETE", "/recordings/b", None),
-            ("Put Blob over staged blocks", "PUT", "/recordings/s", b"x"),
-            ("List Containers", "GET", "/?comp=list", None),
-            ("List Containers with metadata", "GET", "/?comp=list&include=metadata", None),
-            (
-                "List Blobs with uncommitted",
-                "GET",
-                "/recordings?restype=container&comp=list&include=uncommittedblobs",
-                None,
-            ),
-            ("List Blobs", "GET", "/recordings?restype=container&comp=list", None),
-            (
-                "List Blobs with all",
-                "GET",
-                "/recordings?restype=container&comp=list&include=tags,metadata,copy",
-                None,
-            ),
-            ("List Blobs by folder", "GET", "/recordings?restype=container&comp=list&delimiter=/", None),
-            ("List Blobs by letter", "GET", "/recordings?restype=container&comp=list&delimiter=n", None),
-            ("Find by tags", "GET", f"/recordings?restype=container&comp=blobs&where={tagged}", None),
-            (
-                "Query string of 60 KiB",
-                "GET",
-                "/recordings?comp=list&restype=container&" + "a=%41&" * 10_000,
-                None,
-            ),
-            ("Delete Container", "DELETE", "/recordings?restype=container", None),
-        ]
-        for name, method, path, body in requests:
+        for name, method, path, body in _blob_requests(blocks):
             async with measured() as longest:
                 if method == "COPY":
                     source = [("x-ms-copy-source", f"http://retain.test:8080/{client.account}/recordings/b")]
