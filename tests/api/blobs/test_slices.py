@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import threading
 from base64 import b64encode
@@ -116,9 +115,6 @@ def block(number: int) -> str:
     return b64encode(b"%05d" % number).decode()
 
 
-@pytest.mark.skipif(
-    bool(os.environ.get("RETAIN_FOLLOWERS")), reason="a follower applies a list of blocks in its own loop"
-)
 async def test_long_lists_are_read_and_written_beside_the_event_loop() -> None:
     """Blocks and tags of thousands of items: at most some hundreds at once."""
     names = "".join(f"<Latest>{block(number % 9)}</Latest>" for number in range(8_000))
