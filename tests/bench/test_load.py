@@ -139,7 +139,9 @@ def test_a_scenario_runs_and_is_kept(tmp_path: Path) -> None:
     (path,) = tmp_path.iterdir()
     kept = json.loads(path.read_text())
     assert next(row["case"] for row in kept["rows"]) == "GET 1 KiB, 1 connection"
-    assert all(row["figures"]["cpu_us"][0] > 0 for row in kept["rows"])
+    # A process whose time is counted in ticks may have used none in a row's fifth of a second.
+    assert all(row["figures"]["cpu_us"][0] >= 0 for row in kept["rows"])
+    assert any(row["figures"]["cpu_us"][0] > 0 for row in kept["rows"])
 
 
 def test_the_rates_of_several_servers_at_once_are_added(port: int) -> None:
