@@ -50,6 +50,7 @@ NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "python/recordings.py": ((), ()),
     "rclone/copy.sh": (("rclone",), ()),
 }
+UNIT_TEST = "python/test_recordings.py"
 RUNS = {".sh": "sh", ".py": sys.executable, ".mjs": "node", ".java": "java"}
 
 pytestmark = pytest.mark.slow
@@ -101,8 +102,24 @@ def test_every_program_is_on_the_page_and_is_run() -> None:
         for path in EXAMPLES.rglob("*")
         if path.is_file() and path.suffix not in (".md", ".pyc")
     }
-    assert found == {*NEEDS, "javascript/form.html"}
+    assert found == {*NEEDS, "javascript/form.html", UNIT_TEST}
     assert found == set(re.findall(r"^### \[([^\]]+)\]\(\1\)$", PAGE, re.MULTILINE))
+
+
+def test_the_unit_test_starts_its_own_server_and_passes(tmp_path: Path) -> None:
+    program = shutil.copy(EXAMPLES / UNIT_TEST, tmp_path)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", program],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shown(UNIT_TEST).partition(" in ")[0] in done.stdout
 
 
 @pytest.mark.parametrize("name", NEEDS)

@@ -82,7 +82,7 @@ NOT_RUN = {
 }
 """Beginnings of blocks `sh`, and what tries them."""
 ELSEWHERE = {"nginx", "apache", "caddyfile", "yaml", "text"}
-"""Languages of blocks that tests/deploy runs (yaml: Traefik's, which is tried nowhere, as the page says)."""
+"""Languages of blocks that tests/deploy runs (yaml: Traefik's; a CI's job is not run, as its page says)."""
 
 
 def names(page: Path) -> str:

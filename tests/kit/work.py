@@ -33,7 +33,7 @@ def steps(prepare: Callable[[], Run]) -> int:
 
     before = sys.gettrace()
     for _ in range(1 if sys.version_info < (3, 13) else 2):
-        # Since Python 3.13, code that ran before it was traced shows all its instructions from its second run on.
+        # Since Python 3.13, code that ran untraced before shows all its instructions from the second run on.
         run, count = prepare(), 0
         # Since Python 3.12 an instruction is an event only if some frame asked for it before.
         sys._getframe().f_trace_opcodes = True
