@@ -78,6 +78,7 @@ NOT_RUN = {
     "pipx install": "tests/package/test_wheel.py",
     "systemctl": "needs systemd: tests/deploy/test_systemd_unit.py",
     "retain audit verify --bodies": "tests/api/cli; here it stands beside systemctl",
+    "retain backup verify /media": "needs a medium: tests/api/cli/test_backup.py",
     "rclone copy azurite:": "needs Azurite; coming-from-azure.md runs the same command",
 }
 """Beginnings of blocks `sh`, and what tries them."""

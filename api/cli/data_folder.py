@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from retain import journal
-from retain.api.cli.failures import failures_of, unusable
+from retain.api.cli.failures import failures_of, no_journal, unusable
 from retain.api.cli.main import WRONG, Stopped
 from retain.api.cli.options import configured
 from retain.api.cli.progress import Update, record_progress
@@ -82,7 +82,7 @@ def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) 
     except OSError as error:
         raise Stopped(unusable(data, error), missing) from None
     if not found:
-        raise Stopped(f"{data} contains no journal; name another folder with --data", missing)
+        raise Stopped(no_journal(data, disk), missing)
     return disk
 
 

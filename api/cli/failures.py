@@ -11,6 +11,7 @@ from retain.api.config.load import ConfigError
 from retain.engine import EngineError
 from retain.engine.nodes.options import SteppedDown
 from retain.engine.wire import UnknownEvent
+from retain.journal.backup.manifest import MANIFEST_FILE
 
 
 @contextmanager
@@ -66,6 +67,16 @@ def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
             return Stopped(unusable(folder, error), FAILED)
         case _:
             return None
+
+
+def no_journal(data: str, disk: journal.Disk) -> str:
+    """Return what to say about a folder in which a journal is missing; a backup is not one, but holds one."""
+    if disk.exists(MANIFEST_FILE):
+        return (
+            f"{data} is a backup; `retain backup verify` checks it, and `retain backup restore` makes a data "
+            "folder of it, which this command can read"
+        )
+    return f"{data} contains no journal; name another folder with --data"
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

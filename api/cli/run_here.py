@@ -12,12 +12,13 @@ import trio
 from retain import journal
 from retain.api.admin.actions import Administration
 from retain.api.cli.exits import FAILED, WRONG, Stopped
-from retain.api.cli.failures import failures_of, unusable
+from retain.api.cli.failures import failures_of, no_journal, unusable
 from retain.api.cli.ownership import refuse_as_root
 from retain.api.cli.progress import waiting
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config
 from retain.engine import open_engine
+from retain.journal.backup.manifest import MANIFEST_FILE
 from retain.journal.disk.interface import LOCK_FILE
 from retain.journal.segments.files import check_folder, find_segments
 
@@ -66,6 +67,8 @@ def _check_there(data: str) -> None:
     """
     try:
         disk = journal.RealDisk(data, create=False)
+        if disk.exists(MANIFEST_FILE):
+            raise Stopped(no_journal(data, disk), WRONG)
         check_folder(disk)
         found = find_segments(disk)[0]
     except OSError as error:
@@ -75,4 +78,4 @@ def _check_there(data: str) -> None:
     if disk.exists(LOCK_FILE):  # another process may be creating the journal
         disk.lock()
         disk.unlock()
-    raise Stopped(f"{data} contains no journal; name another folder with --data", WRONG)
+    raise Stopped(no_journal(data, disk), WRONG)

@@ -253,3 +253,19 @@ def test_a_junk_list_of_erasures_is_not_called_a_damaged_backup(folder: Path, ju
     result = run(folder, *arguments, "--erasures-of", str(folder / "empty"))
     assert (result.exit_code, result.stderr.count("\n")) == (WRONG, 1)
     assert "contains no journal" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("audit", "verify"), ("audit", "log"), ("tenant", "list")], ids=lambda found: " ".join(found)
+)
+def test_a_command_on_a_backup_says_that_it_must_be_restored(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An auditor has a backup on a medium, and no server."""
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["user", "add", "ann", "--data", "data"], input="secret\n").exit_code == 0
+    assert CliRunner().invoke(main, ["backup", "create", "medium", "--data", "data"]).exit_code == 0
+    refused = CliRunner().invoke(main, [*command, "--data", "medium"])
+    assert refused.exit_code == 2
+    assert "medium is a backup" in refused.stderr
+    assert "`retain backup restore` makes a data folder of it" in refused.stderr
