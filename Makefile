@@ -58,8 +58,10 @@ workers: $(VENV)/.installed ## All contract tests over two followers in turns an
 		tests/api/settings/test_server.py
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto tests/test_workers.py tests/engine/following
 
-nodes: $(VENV)/.installed ## All contract tests with requests spread at random over three nodes in one process; SEED=1
-	RETAIN_NODES=$(SEED) $(BIN)/python -m pytest -q -n auto --dist worksteal tests/api/areas tests/api/settings tests/api/blobs
+nodes: $(VENV)/.installed ## All contract and client tests with requests spread at random over three nodes; SEED=1
+	RETAIN_NODES=$(SEED) $(BIN)/python -m pytest -q -n auto --dist worksteal tests/api/areas tests/api/settings tests/api/blobs \
+		--deselect tests/api/settings/test_holds.py
+	RETAIN_TEST_NODES=3 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/clients
 
 coverage: $(VENV)/.installed ## Run all tests and show which branches none of them takes
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered

@@ -19,7 +19,8 @@ S = User("s", ("R", "S"))
 GLOBAL = Place("app", Level.GLOBAL)
 
 in_one_process = pytest.mark.skipif(
-    bool(os.environ.get("RETAIN_FOLLOWERS")), reason="each follower keeps texts of its own"
+    bool({"RETAIN_FOLLOWERS", "RETAIN_NODES"} & os.environ.keys()),
+    reason="each follower keeps texts of its own",
 )
 
 
