@@ -36,7 +36,7 @@ from retain.engine.areas.state import (
     value_size,
 )
 from retain.engine.core.command import KEEPER, Decision
-from retain.engine.core.domain import Ended
+from retain.engine.core.domain import Expiry
 from retain.engine.core.errors import Conflict, Invalid, NotFound, QuotaExceeded, TooLarge
 from retain.engine.core.event import Cause
 from retain.engine.core.time import SECOND
@@ -107,12 +107,12 @@ def delete(state: AreasState, command: DeleteArea, now: int) -> Decision[None]:
     return Decision((event,), None)
 
 
-def expire(state: AreasState, key: str, now: int) -> Ended:
+def expire(state: AreasState, key: str, now: int) -> Expiry:
     """Return what ends that is due under `key`: the whole area, or some of its keys."""
     area = state.areas[key]
     if last_end(area) <= now:
-        return Ended((_ended(key, area),), len(area[2]))
-    return Ended(_keys_ended(key, area, now), len(area[2]))
+        return Expiry((_ended(key, area),), len(area[2]))
+    return Expiry(_keys_ended(key, area, now), len(area[2]))
 
 
 def _ended(key: str, area: Area) -> AreaDeleted:

@@ -14,7 +14,7 @@ from retain.engine.blobs.entries import BlobEntry, Composite
 from retain.engine.blobs.events import BlobDeleted, BlocksDropped
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.command import KEEPER
-from retain.engine.core.domain import ENDED_RECORDS, Ended
+from retain.engine.core.domain import ENDED_RECORDS, Expiry
 from retain.engine.core.event import Cause, Event
 
 EXPIRIES = 64
@@ -38,10 +38,10 @@ def _records_of(entry: BlobEntry) -> int:
     return len(entry.body.blocks) if isinstance(entry.body, Composite) and entry.body.blocks else 1
 
 
-def end_blobs(blobs: BlobsState, key: Any, now: int) -> Ended:
+def end_blobs(blobs: BlobsState, key: Any, now: int) -> Expiry:
     """Return what ends the oldest blobs of the container `key`, or some of a deleted one."""
     if (closed := blobs.closed.get(key)) is not None:
-        return Ended([next_removal(closed)], FREED)
+        return Expiry([next_removal(closed)], FREED)
     account, name = key
     container = blobs.find(account, name)
     assert container is not None
@@ -59,7 +59,7 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Ended:
             break
         records += more
         ended.append(blob_expiry(container, blob))
-    return Ended(ended, records)
+    return Expiry(ended, records)
 
 
 def next_removal(closed: Container) -> Event:
@@ -79,12 +79,12 @@ def next_removal(closed: Container) -> Event:
     return BlobsFreed(through=through, **facts)
 
 
-def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Ended:
+def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Expiry:
     """Return what ends the blocks staged under the name in `key`."""
     account, name, blob = key
     container = blobs.trace(account, name)
     assert container is not None
-    return Ended([blocks_expiry(container, blob)], container.pending[blob].blocks)
+    return Expiry([blocks_expiry(container, blob)], container.pending[blob].blocks)
 
 
 def blob_expiry(container: Container, blob: str) -> BlobDeleted:

@@ -25,7 +25,7 @@ ENDED_RECORDS = 20_000
 """Most records that turn into garbage in one step of expiry, if no entry alone has more: up to 10 ms."""
 
 
-class Ended(NamedTuple):
+class Expiry(NamedTuple):
     """What ends a due key.
 
     Attributes:
@@ -38,7 +38,7 @@ class Ended(NamedTuple):
     records: int
 
 
-Expire = Callable[[Any, int], Ended]
+Expire = Callable[[Any, int], Expiry]
 
 
 class Ahead(ABC):

@@ -11,7 +11,7 @@ from retain.engine.blobs.containers import container_facts
 from retain.engine.blobs.entries import MAX_POLICIES, StoredPolicy
 from retain.engine.blobs.state import required
 from retain.engine.core.command import KEEPER, Command, Decision
-from retain.engine.core.domain import Decide, Ended
+from retain.engine.core.domain import Decide, Expiry
 from retain.engine.core.errors import Conflict, Invalid, NotFound
 from retain.engine.core.event import Cause, Event
 from retain.engine.tokens.commands import IssueTokens, RecordKeyRotation, RevokeTokens, TokenGrant
@@ -131,7 +131,7 @@ def _rotated(tokens: TokensState, command: RecordKeyRotation, now: int) -> Decis
     return Decision((event,), len(ended))
 
 
-def expire(tokens: TokensState, key: Any, now: int) -> Ended:
+def expire(tokens: TokensState, key: Any, now: int) -> Expiry:
     """Return what ends an expired token, and the stored policy that was created for it."""
     record = tokens.records[key]
     ended: list[Event] = [
@@ -156,7 +156,7 @@ def expire(tokens: TokensState, key: Any, now: int) -> Ended:
                 removed=(record.policy_id,),
             )
         )
-    return Ended(ended, len(ended))
+    return Expiry(ended, len(ended))
 
 
 class _Policies:

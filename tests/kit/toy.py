@@ -19,7 +19,7 @@ from retain.engine.core.body import Body, Inline, OnDisk, StoredBody, pack_body,
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Apply, Decide, Ended, Expire, Restater, SharedState
+from retain.engine.core.domain import Apply, Decide, Expire, Expiry, Restater, SharedState
 from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Event, Interface, Stamp, fact
 from retain.engine.core.fields import datum
@@ -173,8 +173,8 @@ class ToySlice:
         event = Broken(resource=bytes(16), actor=command.actor, cause=Cause.REQUEST, name="")
         return Decision((event,), None)
 
-    def _expire(self, key: str, now: int) -> Ended:
-        return Ended((Dropped(resource=resource_of(key), actor="retain", cause=Cause.EXPIRED, name=key),), 1)
+    def _expire(self, key: str, now: int) -> Expiry:
+        return Expiry((Dropped(resource=resource_of(key), actor="retain", cause=Cause.EXPIRED, name=key),), 1)
 
     def find(self, name: str, now: int) -> StoredBody | None:
         until, held = self.notes.get(name, (0, None))
