@@ -26,7 +26,8 @@ def main() -> None:
     outcomes: list[Outcome] = []
     wrong: list[str] = []
     for name in names(asked.attacks):
-        with tempfile.TemporaryDirectory() as folder, target(Path(folder)) as server:
+        webhooks = name == "slow_receivers"
+        with tempfile.TemporaryDirectory() as folder, target(Path(folder), webhooks=webhooks) as server:
             outcome = attack(server, name, scale=asked.scale, seconds=asked.seconds, calm_s=asked.calm)
             outcomes.append(outcome)
             print(table([outcome]).splitlines()[-1], flush=True)

@@ -104,13 +104,17 @@ class Outcome:
 
 
 @contextmanager
-def target(folder: Path) -> Iterator[Server]:
-    """A server with TLS and default limits, and a file of 200 KB in it."""
+def target(folder: Path, *, webhooks: bool = True) -> Iterator[Server]:
+    """A server with TLS and default limits, and a file of 200 KB in it.
+
+    With `webhooks`, six are configured: each change costs the server some work for each of them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = certified(folder)
     config = CONFIG.format(certificate=certificate, key=key)
-    port = receiver().getsockname()[1]
-    config += "".join(WEBHOOK.format(name=path[1:], port=port) for path in RECEIVERS)
+    if webhooks:
+        port = receiver().getsockname()[1]
+        config += "".join(WEBHOOK.format(name=path[1:], port=port) for path in RECEIVERS)
     with running(folder / "server", config) as server:
         with Innocent(server.port) as innocent:
             innocent.put_large()
