@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from retain.engine import StorageFailed, StorageFull, open_engine, wire
+from retain.engine.core.domain import Expiry
 from retain.engine.core.event import Cause
 from retain.engine.core.time import SECOND
 from retain.engine.options import Options
@@ -118,7 +119,12 @@ async def test_keys_that_end_in_many_events_keep_to_the_bound(
     disk: MemoryDisk, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = ToySlice._expire
-    monkeypatch.setattr(ToySlice, "_expire", lambda self, key, now: tuple(original(self, key, now)) * 4)
+
+    def four_times(self: ToySlice, key: Any, now: int) -> Expiry:
+        ended, records = original(self, key, now)
+        return Expiry(tuple(ended) * 4, records * 4)
+
+    monkeypatch.setattr(ToySlice, "_expire", four_times)
     async with opened(disk, clock) as engine:
         for number in range(7):
             await engine.submit(Put(name=str(number), until=due(1)))
