@@ -317,8 +317,8 @@ BLOB: Final = [
         ),
         body=_ANY_BODY,
         success={
-            201: ("Stored.", (*WRITTEN, *_SUMS, _ENCRYPTED), None),
-            202: ("Copied.", (*WRITTEN, "x-ms-copy-id", "x-ms-copy-status", "Content-MD5"), None),
+            201: ("Stored.", (*WRITTEN, *_SUMS, "x-ms-structured-body", _ENCRYPTED), None),
+            202: ("Copied.", (*WRITTEN, "x-ms-copy-id", "x-ms-copy-status", *_SUMS), None),
         },
         fails=(409, 411, 412, 413, 501, 507),
     ),
@@ -392,7 +392,7 @@ BLOB: Final = [
             *("blockid", "x-ms-source-range", known.METADATA),
         ),
         body=_ANY_BODY,
-        success={201: ("Staged.", (*_SUMS, _ENCRYPTED), None)},
+        success={201: ("Staged.", (*_SUMS, "x-ms-structured-body", _ENCRYPTED), None)},
         fails=(409, 411, 412, 413, 416, 507),
     ),
     Row(
@@ -407,7 +407,7 @@ BLOB: Final = [
             *(known.METADATA, "x-ms-tags", "x-ms-access-tier"),
         ),
         body=_sent("BlockList"),
-        success={201: ("The blob consists of these blocks.", (*WRITTEN, "Content-MD5", _ENCRYPTED), None)},
+        success={201: ("The blob consists of these blocks.", (*WRITTEN, *_SUMS, _ENCRYPTED), None)},
         fails=(409, 411, 412, 413, 507),
     ),
     Row(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from typing import Final
 
 from retain.api.blobs.request.call import Call, written, xml_response
 from retain.api.blobs.request.conditions import check_read
-from retain.api.blobs.request.views import md5_text
 from retain.api.blobs.routes.upload import (
     ENCRYPTED,
     MEBIBYTE,
@@ -20,6 +18,7 @@ from retain.api.blobs.routes.upload import (
     size_limit,
     stored_fields,
     stored_md5,
+    sums_of,
 )
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire.errors import invalid_parameter
@@ -63,7 +62,7 @@ async def put_block(call: Call) -> Response:
                 body=received.body,
             )
         )
-    return Response(201, [*received.sum_headers(), ENCRYPTED])
+    return Response(201, [*received.answer_headers(), ENCRYPTED])
 
 
 async def put_block_list(call: Call) -> Response:
@@ -89,8 +88,7 @@ async def put_block_list(call: Call) -> Response:
             may_overwrite=call.may_overwrite,
         )
     )
-    own_sum = md5_text(hashlib.md5(body, usedforsecurity=False).digest())
-    return Response(201, [*written(result.etag, result.modified), ("Content-MD5", own_sum), ENCRYPTED])
+    return Response(201, [*written(result.etag, result.modified), *await sums_of(call, body), ENCRYPTED])
 
 
 def _listed(body: bytes) -> tuple[tuple[BlockSource, bytes], ...]:

@@ -12,13 +12,13 @@ from typing import Final
 from uuid import UUID
 
 from retain.api.blobs.request.call import Call, written
-from retain.api.blobs.request.views import md5_text
 from retain.api.blobs.routes.reading import read_blob
 from retain.api.blobs.routes.source import Source, find_source
 from retain.api.blobs.routes.upload import (
     DEFAULT_TYPE,
     ENCRYPTED,
     MEBIBYTE,
+    answers_crc64,
     check_crc64,
     check_md5,
     content_headers,
@@ -26,6 +26,7 @@ from retain.api.blobs.routes.upload import (
     md5_header,
     metadata_of,
     require_block_blob,
+    sum_headers,
     tags_of,
     tier_of,
 )
@@ -60,7 +61,7 @@ async def copy_blob(call: Call) -> Response:
         raise AzureError("RequestBodyTooLarge", extras=(("MaxLimit", str(MAX_SYNC)),))
     identity = str(UUID(bytes=call.engine.entropy(16), version=4))
     async with call.engine.upload() as upload:
-        body = await _fetch(call, upload, source, 0, source.entry.size)
+        body, checksum = await _fetch(call, upload, source, 0, source.entry.size, answers=is_sync)
         command = replace(
             _put(call, source, body, conditions, copies_tags=copies_tags),
             headers=source.entry.headers,
@@ -78,8 +79,8 @@ async def copy_blob(call: Call) -> Response:
         ("x-ms-copy-id", identity),
         ("x-ms-copy-status", "success"),
     ]
-    if is_sync and call.header("x-ms-source-content-md5"):
-        headers.append(("Content-MD5", md5_text(body.md5)))
+    if is_sync:
+        headers += sum_headers(body.md5 if call.header("x-ms-source-content-md5") else b"", checksum)
     return Response(202, headers)
 
 
@@ -96,7 +97,7 @@ async def put_blob_from_url(call: Call) -> Response:
     source = await find_source(call, with_tags=copies_tags, fetched=True)
     below = source.entry.headers if keeps_own else ContentHeaders(DEFAULT_TYPE)
     async with call.engine.upload() as upload:
-        body = await _fetch(call, upload, source, 0, source.entry.size)
+        body, checksum = await _fetch(call, upload, source, 0, source.entry.size)
         if stored_md5 is not None:
             check_md5(stored_md5, body.md5)
         command = replace(
@@ -104,9 +105,8 @@ async def put_blob_from_url(call: Call) -> Response:
             headers=ContentHeaders(*(own or other for own, other in zip(named, below, strict=True))),
         )
         result = await call.engine.submit(command)
-    return Response(
-        201, [*written(result.etag, result.modified), ("Content-MD5", md5_text(body.md5)), ENCRYPTED]
-    )
+    sums = sum_headers(body.md5, checksum)
+    return Response(201, [*written(result.etag, result.modified), *sums, ENCRYPTED])
 
 
 async def put_block_from_url(call: Call) -> Response:
@@ -119,7 +119,7 @@ async def put_block_from_url(call: Call) -> Response:
         raise invalid_header("x-ms-source-range", asked)
     start, stop = part or (0, source.entry.size)
     async with call.engine.upload() as upload:
-        body = await _fetch(call, upload, source, start, stop)
+        body, checksum = await _fetch(call, upload, source, start, stop)
         await call.engine.submit(
             StageBlock(
                 actor=call.actor,
@@ -132,10 +132,8 @@ async def put_block_from_url(call: Call) -> Response:
                 body=body,
             )
         )
-    crc = crc64_header(call, "x-ms-source-content-crc64")
-    if crc is not None:
-        return Response(201, [("x-ms-content-crc64", crc64.encode(crc)), ENCRYPTED])
-    return Response(201, [("Content-MD5", md5_text(body.md5)), ENCRYPTED])
+    with_md5 = checksum is None or call.header("x-ms-source-content-md5") is not None
+    return Response(201, [*sum_headers(body.md5 if with_md5 else b"", checksum), ENCRYPTED])
 
 
 async def abort_copy(call: Call) -> Response:
@@ -143,24 +141,29 @@ async def abort_copy(call: Call) -> Response:
     raise AzureError("NoPendingCopyOperation")
 
 
-async def _fetch(call: Call, upload: Upload, source: Source, start: int, stop: int) -> Body:
-    """Return the source's bytes as a new body, checked against the checksums in the request."""
+async def _fetch(
+    call: Call, upload: Upload, source: Source, start: int, stop: int, *, answers: bool = True
+) -> tuple[Body, int | None]:
+    """Return the source's bytes as a new body, checked against the checksums in the request.
+
+    Also return their CRC-64, if the client sent it or if the operation `answers` one and it costs little.
+    """
     md5 = md5_header(call, "x-ms-source-content-md5")
     crc = crc64_header(call, "x-ms-source-content-crc64")
     if md5 is not None and crc is not None:
         raise AzureError("BothCrc64AndMd5HeaderPresent")
-    running = 0
+    running = 0 if crc is not None or (answers and answers_crc64(call)) else None
     async with aclosing(read_blob(call.engine, source.entry, start, stop)) as chunks:
         async for chunk in chunks:
-            if crc is not None:
+            if running is not None:
                 running = await crc64.crc64_beside(chunk, running)
             await upload.write(chunk)
     body = await upload.finish()
     if md5 is not None:
         check_md5(md5, body.md5)
-    if crc is not None:
+    if crc is not None and running is not None:
         check_crc64(crc, running)
-    return body
+    return body, running
 
 
 def _put(call: Call, source: Source, body: Body, conditions: Conditions, *, copies_tags: bool) -> PutBlob:

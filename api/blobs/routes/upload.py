@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from retain.api.blobs.request.call import Call, written
 from retain.api.blobs.sas.permissions import Operation
-from retain.api.blobs.wire import crc64
+from retain.api.blobs.wire import crc64, structured_body
 from retain.api.blobs.wire.errors import AzureError, invalid_header, missing_header
 from retain.api.blobs.wire.names import decode_base64, parse_metadata
 from retain.api.blobs.wire.structured_body import StructuredBody
@@ -47,6 +47,8 @@ class Sums:
     crc64: int | None
     framed: bool
     plain_length: int | None
+    answers_crc64: bool = True
+    """Whether the answer has a CRC-64: if the client sent one, else where it costs little."""
 
 
 class Stored(NamedTuple):
@@ -62,18 +64,28 @@ class Stored(NamedTuple):
 class Received:
     """A body that arrived completely and matched its checksums.
 
-    `md5` of its bytes; `crc64` only if one was sent.
+    `md5` of its bytes, empty where nobody needs it; `crc64` if it was sent or costs little.
     """
 
     body: Body
     md5: bytes
     crc64: int | None
+    framed: bool
 
-    def sum_headers(self) -> list[tuple[str, str]]:
-        """Return the checksum in a write's response: CRC-64 if the client sent one, else MD5."""
-        if self.crc64 is not None:
-            return [("x-ms-content-crc64", crc64.encode(self.crc64))]
-        return [("Content-MD5", b64encode(self.md5).decode("ascii"))]
+    def answer_headers(self) -> list[tuple[str, str]]:
+        """Return what a write's response says of its body: its sums, and the frame that was taken off."""
+        headers = sum_headers(self.md5, self.crc64)
+        if self.framed:
+            headers.append(("x-ms-structured-body", structured_body.HEADER_VALUE))
+        return headers
+
+
+def sum_headers(md5: bytes, checksum: int | None) -> list[tuple[str, str]]:
+    """Return the headers of the sums that were computed; `md5` is empty if there is none."""
+    headers = [("Content-MD5", b64encode(md5).decode("ascii"))] if md5 else []
+    if checksum is not None:
+        headers.append(("x-ms-content-crc64", crc64.encode(checksum)))
+    return headers
 
 
 async def put_blob(call: Call) -> Response:
@@ -105,7 +117,7 @@ async def put_blob(call: Call) -> Response:
                 may_overwrite=call.may_overwrite,
             )
         )
-    return Response(201, [*written(result.etag, result.modified), *received.sum_headers(), ENCRYPTED])
+    return Response(201, [*written(result.etag, result.modified), *received.answer_headers(), ENCRYPTED])
 
 
 def require_length(call: Call) -> int:
@@ -184,19 +196,24 @@ def sent_sums(call: Call) -> Sums:
         raise AzureError("BothCrc64AndMd5HeaderPresent")
     framed = call.header("x-ms-structured-body")
     if framed is None:
-        return Sums(md5, crc, False, None)
+        return Sums(md5, crc, False, None, crc is not None or answers_crc64(call))
     length = call.header("x-ms-structured-content-length") or ""
-    if framed.replace(" ", "") != "XSM/1.0;properties=crc64":
+    if framed.replace(" ", "") != structured_body.HEADER_VALUE.replace(" ", ""):
         raise invalid_header("x-ms-structured-body", framed)
     if not length.isascii() or not length.isdigit() or len(length) > 18:
         raise invalid_header("x-ms-structured-content-length", length)
     return Sums(md5, crc, True, int(length))
 
 
+def answers_crc64(call: Call) -> bool:
+    """Return whether an answer has a CRC-64 that nobody sent: it costs little, and this version knows it."""
+    return crc64.IS_FAST and call.version >= "2019-02-02"
+
+
 def block_wants_md5(call: Call) -> bool:
-    """Return whether a block's MD5 is needed: it is not stored, and a CRC-64 is answered with a CRC-64."""
+    """Return whether a block's MD5 is needed: it is only answered, where it was sent or no CRC-64 is."""
     sums = sent_sums(call)
-    return sums.crc64 is None and not sums.framed
+    return not sums.answers_crc64 or (sums.md5 is not None and not sums.framed)
 
 
 async def precheck(call: Call, conditions: Conditions) -> None:
@@ -241,11 +258,12 @@ async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | N
         content = chunk
         if unframe is not None:
             content = await crc64.worked(partial(unframe.feed, chunk), len(chunk))
-        if sums.crc64 is not None:
+        if unframe is None and sums.answers_crc64:
             running = await crc64.crc64_beside(content, running)
         await upload.write(content)
     if unframe is not None:
         unframe.close()
+        running = unframe.checksum
     body = await upload.finish()
     computed = body.md5 if outer is None else outer.digest()
     if sums.md5 is not None:
@@ -254,7 +272,7 @@ async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | N
         check_md5(blob_md5, body.md5)
     if sums.crc64 is not None:
         check_crc64(sums.crc64, running)
-    return Received(body, body.md5, sums.crc64 if unframe is None else unframe.checksum)
+    return Received(body, body.md5, running if sums.answers_crc64 else None, sums.framed)
 
 
 async def read_small(call: Call, limit: int) -> bytes:
@@ -266,6 +284,15 @@ async def read_small(call: Call, limit: int) -> bytes:
     if sums.crc64 is not None:
         check_crc64(sums.crc64, await crc64.crc64_beside(body))
     return body
+
+
+async def sums_of(call: Call, body: bytes) -> list[tuple[str, str]]:
+    """Return the headers that answer the checksums of a whole body, which `read_small` has compared."""
+    sums = sent_sums(call)
+    checksum = sums.crc64
+    if checksum is None and sums.answers_crc64:
+        checksum = await crc64.crc64_beside(body)
+    return sum_headers(hashlib.md5(body, usedforsecurity=False).digest(), checksum)
 
 
 def check_crc64(sent: int, computed: int) -> None:

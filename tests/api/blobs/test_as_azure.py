@@ -69,14 +69,66 @@ async def test_a_crc64_of_the_source_comes_back_and_goes_with_no_md5(client):
     answer = await client.send("PUT", block_path(b"1"), named)
     assert (answer.status, answer.headers["x-ms-content-crc64"]) == (201, checksum)
     assert "content-md5" not in answer.headers
-    answer = await client.send("PUT", block_path(b"2"), [source])
-    assert answer.headers["content-md5"] == md5(b"block")
     both = [*named, ("x-ms-source-content-md5", md5(b"block"))]
     put = ("x-ms-blob-type", "BlockBlob")
     for path, headers in ((block_path(b"3"), both), ("/recordings/b", [*both, put])):
         answer = await client.send("PUT", path, headers)
         assert (answer.status, answer.code) == (400, "BothCrc64AndMd5HeaderPresent")
     assert (await client.get("b")).status == 404
+
+
+BLOCK_LIST = b"<BlockList><Latest>MQ==</Latest></BlockList>"
+PUT = ("x-ms-blob-type", "BlockBlob")
+FROM_URL = ("x-ms-copy-source", readable("source"))
+SYNC = ("x-ms-requires-sync", "true")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "summed", "always_md5"),
+    [
+        ("/recordings/b", [PUT], b"block", b"block", True),
+        (block_path(b"1"), [], b"block", b"block", False),
+        ("/recordings/a?comp=blocklist", [], BLOCK_LIST, BLOCK_LIST, True),
+        ("/recordings/b", [PUT, FROM_URL], b"", b"source", True),
+        (block_path(b"2"), [FROM_URL], b"", b"source", False),
+        ("/recordings/b", [FROM_URL, SYNC], b"", b"source", False),
+    ],
+    ids=["blob", "block", "list", "blob-from-url", "block-from-url", "copy-from-url"],
+)
+@pytest.mark.parametrize("fast", [True, False])
+async def test_a_write_answers_the_sums_that_it_computed(
+    client, monkeypatch, path, headers, body, summed, always_md5, fast
+):
+    """CRC-64 where that costs little, MD5 where it is stored, was sent, or is all there is."""
+    monkeypatch.setattr(crc64, "IS_FAST", fast)
+    await client.put("source", b"source")
+    await stage(client, b"1", b"block")
+    own, copied = ("content-md5", md5(summed)), ("x-ms-source-content-md5", md5(summed))
+    is_copy = FROM_URL in headers
+    is_sync = SYNC in headers
+    for sent in ([], [copied if is_copy else own]):
+        await stage(client, b"1", b"block")
+        answer = await client.send("PUT", path, [*headers, *sent], body)
+        assert answer.status == (202 if is_sync else 201), answer.body
+        expected = crc64.encode(crc64.crc64(summed)) if fast else None
+        assert answer.headers.get("x-ms-content-crc64") == expected
+        has_md5 = bool(sent) or always_md5 or not (fast or is_sync)
+        assert answer.headers.get("content-md5") == (md5(summed) if has_md5 else None)
+
+
+async def test_a_version_before_crc64_answers_the_md5(client):
+    answer = await client.send("PUT", block_path(b"1"), [], b"block", version="2018-11-09")
+    assert answer.headers["content-md5"] == md5(b"block")
+    assert "x-ms-content-crc64" not in answer.headers
+    answer = await client.send("PUT", block_path(b"1"), [], b"block", version="2019-02-02")
+    assert "x-ms-content-crc64" in answer.headers or not crc64.IS_FAST
+
+
+async def test_a_copy_that_need_not_finish_answers_no_sums(client):
+    await client.put("source", b"source")
+    answer = await client.send("PUT", "/recordings/b", [FROM_URL])
+    assert answer.status == 202
+    assert not {"content-md5", "x-ms-content-crc64"} & answer.headers.keys()
 
 
 async def test_a_content_type_that_was_cleared_is_none(client):

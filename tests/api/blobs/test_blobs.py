@@ -11,6 +11,7 @@ import pytest
 from retain.api.blobs.wire import crc64
 from retain.api.blobs.wire.structured_body import framed_length
 from retain.api.blobs.wire.times import http_date
+from tests.api.blobs.test_blocks_and_copies import block_path
 from tests.kit.blob_client import ACCOUNT, VERSION
 from tests.kit.requests import make_request
 
@@ -209,7 +210,9 @@ async def test_a_crc64_is_checked_and_answered(client):
     total = crc64.encode(crc64.crc64(b"abc"))
     answer = await client.put("a", b"abc", [("x-ms-content-crc64", total)])
     assert (answer.status, answer.headers["x-ms-content-crc64"]) == (201, total)
-    assert "content-md5" not in answer.headers
+    assert answer.headers["content-md5"] == md5(b"abc")
+    wrong = crc64.encode(crc64.crc64(b"abd"))
+    assert (await client.put("a", b"abc", [("x-ms-content-crc64", wrong)])).code == "Crc64Mismatch"
 
 
 @pytest.mark.parametrize(
@@ -308,7 +311,12 @@ async def test_a_structured_body_is_framed_both_ways(client, size):
     again = await client.put("b", answer.body, sent)
     assert again.status == 201, again.body
     assert again.headers["x-ms-content-crc64"] == crc64.encode(crc64.crc64(data))
+    assert again.headers["x-ms-structured-body"] == form
     assert (await client.get("b")).body == data
+    staged = await client.send("PUT", block_path(b"1"), sent, answer.body)
+    assert staged.headers["x-ms-structured-body"] == form
+    assert staged.headers["x-ms-content-crc64"] == crc64.encode(crc64.crc64(data))
+    assert "content-md5" not in staged.headers
     for at in range(0, len(answer.body), max(1, len(answer.body) // 12)):
         broken = bytearray(answer.body)
         broken[at] ^= 1
