@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
+from retain.engine.blobs.container_pages import Position, page_of_containers
 from retain.engine.blobs.containers import Container, blocks_end
 from retain.engine.core.time import DAY
 from retain.engine.state import State
 
 DAYS = 30
 """Days of an outlook."""
+SLICE = 250
+"""Most containers that are added up in one step, so that requests are answered in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,6 @@ class ContainerOutlook:
         days: For how many days it retains a blob; 0 for ever.
         next_end: When its next blob ends, nanoseconds since the epoch; None if none does.
         held: Under a legal hold as a whole.
-        due: How many of its blobs end on each of the coming days.
 
     """
 
@@ -41,64 +43,68 @@ class ContainerOutlook:
     days: int
     next_end: int | None
     held: bool
-    due: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class ContainerTotals:
+    """The totals of all containers, added up in steps.
+
+    Attributes:
+        containers: How many there are.
+        blobs: How many blobs they contain.
+        size: Their bytes.
+        due: How many blobs end on each of the coming days.
+
+    """
+
+    containers: int = 0
+    blobs: int = 0
+    size: int = 0
+    due: list[int] = field(default_factory=lambda: [0] * DAYS)
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The totals of all data.
+    """The totals of all data but blobs.
 
     Attributes:
-        containers: The blobs, by account and container.
         areas: How many areas there are.
         areas_due: How many of them have a key that ends next on each of the coming days.
-        applications: Application → bytes of its settings.
+        applications: How many applications have settings.
+        settings_size: Bytes of all settings.
         documents: How many settings documents there are.
         holds: How many legal holds there are.
         tokens: How many tokens have not expired.
 
     """
 
-    containers: tuple[ContainerOutlook, ...]
     areas: int
     areas_due: tuple[int, ...]
-    applications: dict[str, int]
+    applications: int
+    settings_size: int
     documents: int
     holds: int
     tokens: int
 
-    @property
-    def blobs_due(self) -> tuple[int, ...]:
-        """Return how many blobs end on each of the coming days."""
-        return tuple(sum(one.due[day] for one in self.containers) for day in range(DAYS))
-
 
 def outlook(state: State, now: int) -> Outlook:
-    """Return the outlook of `state` at `now`.
-
-    Areas and containers under a legal hold do not end; a blob with a hold of its own is counted on the day on
-    which it is hidden.
-    """
-    edges = [now + day * DAY for day in range(DAYS + 1)]
-    containers = tuple(_container(state, one, edges, now) for one in state.blobs.containers())
+    """Return the outlook of `state` at `now`. An area under a legal hold does not end."""
     return Outlook(
-        containers=containers,
         areas=len(state.areas.areas),
-        areas_due=_areas_due(state, edges),
-        applications=dict(state.settings.usage),
+        areas_due=_areas_due(state, _edges(now)),
+        applications=len(state.settings.usage),
+        settings_size=sum(state.settings.usage.values()),
         documents=len(state.settings.documents),
         holds=len(state.holds.holds),
         tokens=len(state.tokens.records),
     )
 
 
-def _container(state: State, container: Container, edges: Sequence[int], now: int) -> ContainerOutlook:
+def container_outlook(state: State, container: Container, now: int) -> ContainerOutlook:
+    """Return the outlook of one container."""
     held = state.shared.held.container(container.account, container.name)
     lifetime, ages = container.lifetime, container.ages
-    hidden = ages.bisect_left((container.alive_after(now) + 1, ""))
-    due = (0,) * DAYS
-    if lifetime is not None and not held:
-        due = _between([ages.bisect_left((edge - lifetime + 1, "")) for edge in edges])
+    hidden = _hidden(container, now)
     first = ages[hidden][0] if hidden < len(ages) else None
     days = container.entry.days
     return ContainerOutlook(
@@ -109,8 +115,48 @@ def _container(state: State, container: Container, edges: Sequence[int], now: in
         days=state.blobs.default_days if days is None else days,
         next_end=None if first is None or lifetime is None or held else first + lifetime,
         held=held,
-        due=due,
     )
+
+
+def add_containers(totals: ContainerTotals, state: State, now: int, start: Position) -> Position | None:
+    """Add the containers from `start` on to `totals`, at most `SLICE`; return where to go on.
+
+    A container under a legal hold does not end; a blob with a hold of its own is counted on the day on which
+    it is hidden. `start` is `container_pages.START` at first.
+    """
+    page = page_of_containers(state.blobs, sorted(state.blobs.accounts), start=start, limit=SLICE)
+    edges = _edges(now)
+    for _, container in page.items:
+        if container is not None:
+            totals.containers += 1
+            totals.blobs += len(container.ages) - _hidden(container, now)
+            totals.size += container.size
+            _add_due(totals.due, state, container, edges)
+    return page.next
+
+
+def _add_due(due: list[int], state: State, container: Container, edges: Sequence[int]) -> None:
+    """Add how many blobs of a container end on each day to `due`."""
+    lifetime, ages = container.lifetime, container.ages
+    if lifetime is None or state.shared.held.container(container.account, container.name):
+        return
+    start = ages.bisect_left((edges[0] - lifetime + 1, ""))
+    end = ages.bisect_left((edges[-1] - lifetime + 1, ""))
+    if end - start <= len(due):  # to look at them is faster than to search for each day
+        for modified, _ in ages.islice(start, end):
+            due[(modified + lifetime - edges[0] - 1) // DAY] += 1
+        return
+    for day, count in enumerate(_between([ages.bisect_left((edge - lifetime + 1, "")) for edge in edges])):
+        due[day] += count
+
+
+def _hidden(container: Container, now: int) -> int:
+    """Return how many blobs of a container have ended and are still there."""
+    return container.ages.bisect_left((container.alive_after(now) + 1, ""))
+
+
+def _edges(now: int) -> list[int]:
+    return [now + day * DAY for day in range(DAYS + 1)]
 
 
 def _areas_due(state: State, edges: Sequence[int]) -> tuple[int, ...]:

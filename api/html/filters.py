@@ -25,6 +25,13 @@ _UNSEEN: Final = re.compile(
     "([\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff])"
 )
 """Characters without a picture. The joiners of emoji and of scripts (U+200C, U+200D) are not among them."""
+_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
+"""A string of a JSON text, its content as the group."""
+_ASIDE: Final = re.compile(
+    "[\x7f-\x9f\xad\u0590-\u08ff\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufb1d-\ufdff\ufe70-\ufeff"
+    "\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
+"""A character from right to left, or one without a picture."""
 _JOINER: Final = "\u200d"
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -152,6 +159,23 @@ def brief(value: str) -> Markup:
         last += 1
     pieces = breakable(value[:first]), breakable(value[last:])
     return Markup('<span title="{}">{}<span class="cut">…</span>{}</span>').format(value, *pieces)
+
+
+def isolated(text: str) -> Markup:
+    """Return JSON in which each string from right to left is set apart, so that its quotes are around it.
+
+    Characters that are not seen are written as JSON escapes; the text stays the same JSON.
+    """
+    if text.isascii() or not _ASIDE.search(text):
+        return escape(text)
+    pieces, end = [], 0
+    for found in _STRING.finditer(text):
+        content = found[1]
+        if not content.isascii() and _ASIDE.search(content):
+            written = _UNSEEN.sub(lambda one: f"\\u{ord(one[0]):04x}", content)
+            pieces += [escape(text[end : found.start() + 1]), Markup("<bdi>{}</bdi>").format(written)]
+            end = found.end() - 1
+    return Markup("").join([*pieces, escape(text[end:])])
 
 
 def _shown(value: str) -> Markup:

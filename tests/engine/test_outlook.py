@@ -10,10 +10,11 @@ from retain.engine.areas import CreateArea
 from retain.engine.areas.state import next_end
 from retain.engine.blobs.commands import StageBlock
 from retain.engine.blobs.container_commands import SetContainerRetention
+from retain.engine.blobs.container_pages import START, Position
 from retain.engine.core.time import DAY, HOUR
 from retain.engine.holds.commands import SetHold
 from retain.engine.holds.target import HoldKind
-from retain.engine.outlook import DAYS, outlook
+from retain.engine.outlook import DAYS, ContainerTotals, add_containers, container_outlook, outlook
 from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
 from retain.engine.tokens import IssueTokens, TokenGrant
@@ -52,6 +53,17 @@ def filled(seed: int) -> BlobDesk:
     return desk
 
 
+def added_up(desk: BlobDesk, slice_of: int = 3) -> ContainerTotals:
+    """The totals of all containers, in steps."""
+    totals = ContainerTotals()
+    at: Position | None = START
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("retain.engine.outlook.SLICE", slice_of)
+        while at is not None:
+            at = add_containers(totals, desk.state, desk.now, at)
+    return totals
+
+
 def counted(ends: list[int], now: int) -> tuple[int, ...]:
     """How many of `ends` lie in each of the coming days."""
     days = [range(now + day * DAY + 1, now + (day + 1) * DAY + 1) for day in range(DAYS)]
@@ -63,22 +75,40 @@ def test_the_days_are_those_of_every_entry(seed: int) -> None:
     desk = filled(seed)
     state, now = desk.state, desk.now
     found = outlook(state, now)
-    by_name = {one.name: one for one in found.containers}
+    totals = added_up(desk)
+    expected = [0] * DAYS
     for container in state.blobs.containers():
         ends = [end for blob in container.blobs.values() if (end := container.ends(blob)) is not None]
-        seen = by_name[container.name]
+        seen = container_outlook(state, container, now)
         if container.name in ("held", "for-ever"):
-            assert (seen.due, seen.next_end) == ((0,) * DAYS, None)
+            assert seen.next_end is None
         else:
-            assert seen.due == counted(ends, now)
+            expected = [sum(pair) for pair in zip(expected, counted(ends, now), strict=True)]
             assert seen.next_end == min(end for end in ends if end > now)
         assert seen.blobs == sum(container.blob(name, now) is not None for name in container.blobs)
         assert seen.held is (container.name == "held")
     assert found.areas_due == counted([next_end(area) for area in state.areas.areas.values()], now)
     assert sum(found.areas_due) > 50
-    assert found.blobs_due == tuple(
-        sum(days) for days in zip(*(one.due for one in found.containers), strict=True)
-    )
+    assert totals.due == expected
+    assert sum(expected) > 20
+    assert totals.containers == 4
+    assert totals.blobs == sum(container_outlook(state, one, now).blobs for one in state.blobs.containers())
+    assert totals.size == sum(one.size for one in state.blobs.containers())
+
+
+def test_many_blobs_of_one_container_are_counted_by_day_as_few_are() -> None:
+    desk = BlobDesk()
+    desk.create("recordings")
+    for number in range(2 * DAYS):
+        desk.now += DAY // 3
+        desk.put(f"b{number}", b"1")
+    container = desk.state.blobs.find("mytenant", "recordings")
+    assert container is not None
+    ends = [end for blob in container.blobs.values() if (end := container.ends(blob)) is not None]
+    for days_on in (0, 5, 10, 20):
+        totals = ContainerTotals()
+        assert add_containers(totals, desk.state, desk.now + days_on * DAY, START) is None
+        assert totals.due == list(counted(ends, desk.now + days_on * DAY)), days_on
 
 
 def test_an_end_belongs_to_the_day_in_which_it_comes() -> None:
@@ -91,8 +121,9 @@ def test_an_end_belongs_to_the_day_in_which_it_comes() -> None:
 
 def test_an_empty_state_holds_nothing() -> None:
     found = outlook(BlobDesk().state, BlobDesk().now)
-    assert (found.containers, found.areas, found.documents, found.holds) == ((), 0, 0, 0)
-    assert found.blobs_due == found.areas_due == (0,) * DAYS
+    assert (found.areas, found.documents, found.holds) == (0, 0, 0)
+    assert found.areas_due == (0,) * DAYS
+    assert added_up(BlobDesk()) == ContainerTotals()
 
 
 def test_settings_are_counted_by_application() -> None:
@@ -109,4 +140,4 @@ def test_settings_are_counted_by_application() -> None:
         )
     )
     found = outlook(desk.state, desk.now)
-    assert (found.documents, list(found.applications)) == (1, ["app"])
+    assert (found.documents, found.applications, found.settings_size > 0) == (1, 1, True)

@@ -18,6 +18,11 @@ def container_address(tenant: str, container: str, part: str = "", **query: str)
     return f"{path}{f'/{part}' if part else ''}{f'?{urlencode(filled, quote_via=quote)}' if filled else ''}"
 
 
+def tenant_address(tenant: str) -> str:
+    """Return the path of the list of containers from a tenant's first one on."""
+    return f"{CONTAINERS}?from={quote(tenant, safe='')}#{quote(tenant, safe='')}"
+
+
 def blob_address(tenant: str, container: str, name: str, part: str = "", **query: str) -> str:
     """Return the path of a blob's page, or of one of its parts."""
     return container_address(tenant, container, f"blob/{part}" if part else "blob", name=name, **query)

@@ -7,7 +7,8 @@ from typing import Final
 from quart import Response
 
 from retain.api.config.checks import container_names
-from retain.api.console.containers.addresses import CONTAINERS, container_address
+from retain.api.console.containers.addresses import CONTAINERS, container_address, tenant_address
+from retain.api.console.containers.listed import listed
 from retain.api.console.forms.containers import CreateForm, TenantForm
 from retain.api.console.routing.call import PageCall
 from retain.api.console.routing.route import Nav, Route
@@ -16,7 +17,6 @@ from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError
 from retain.engine.blobs.container_commands import CreateContainer
-from retain.engine.outlook import outlook
 
 
 async def show(call: PageCall) -> Response:
@@ -67,21 +67,24 @@ async def add_tenant(call: PageCall) -> Response:
             raise
         form.refuse("name", words[error.reason])
         return await _page(call, CreateForm(), status_of(error), form)
-    return call.go(f"{CONTAINERS}#{name}", Notice(f"Added the tenant {name}, with its containers."))
+    return call.go(tenant_address(name), Notice(f"Added the tenant {name}, with its containers."))
 
 
 async def _page(
     call: PageCall, form: CreateForm, status: int = 200, tenant_form: TenantForm | None = None
 ) -> Response:
     tenants = call.desk.administration.tenants.names()
-    found = await call.desk.engine.read(lambda state, _: outlook(state, call.now).containers)
+    prefix = call.args.get("prefix", "").strip()
+    found = await listed(call.desk.engine, call.args.get("from", ""), lambda _: tenants, prefix)
     return call.page(
         "containers.html",
         status=status,
         here=CONTAINERS,
         form=form,
         tenant_form=tenant_form or TenantForm(),
-        tenants=[(name, [one for one in found if one.account == name]) for name in tenants],
+        tenants=tenants,
+        prefix=prefix,
+        found=found,
         container_address=container_address,
     )
 

@@ -1,23 +1,29 @@
 """`/console`: stored data, deadlines, and problems.
 
-Every figure comes from an index or a counter, so the page costs the same with a million entries as with ten.
+Every figure comes from an index or a counter: the page costs the same with a million entries as with ten. The
+list of containers has pages; only their totals are added up over all of them, in steps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from heapq import nsmallest
 from typing import Any, Final
 
 import trio
 from quart import Response
 
+from retain.api.console.containers.listed import PER_PAGE, listed
 from retain.api.console.figures.charts import Bar, bars
 from retain.api.console.routing.call import HOME, PageCall
 from retain.api.console.routing.route import Nav, Route
 from retain.api.html.filters import counted, size
 from retain.api.identity.roles import EVERYBODY, EVIDENCE, Role
+from retain.engine import State
+from retain.engine.blobs.container_pages import START, Position
 from retain.engine.core.time import DAY
-from retain.engine.outlook import DAYS, Outlook, outlook
+from retain.engine.outlook import DAYS, ContainerTotals, Outlook, add_containers, outlook
 
 LABELS: Final = (0, 7, 14, 21, DAYS - 1)
 """The days that are labelled under a chart."""
@@ -58,7 +64,12 @@ async def show(call: PageCall) -> Response:
         return call.page("own.html", here=HOME, settings_path=_path(call, "/console/settings"))
     engine = call.desk.engine
     found = await engine.read(lambda state, _: outlook(state, call.now))
-    charts = [_blobs(call, found), _areas(call, found)]
+    totals = await _totals(call)
+    shown = await listed(engine, call.args.get("from", ""), lambda state: sorted(state.blobs.accounts))
+    applications: list[tuple[str, int]] = []
+    if shown.next is None:  # they come after the containers
+        applications = await engine.read(lambda state, _: nsmallest(PER_PAGE, state.settings.usage.items()))
+    charts = [_blobs(call, totals), _areas(call, found)]
     return call.page(
         "overview.html",
         here=HOME,
@@ -75,18 +86,33 @@ async def show(call: PageCall) -> Response:
         labels=[charts[0].bars[day].day for day in LABELS],
         rates=call.desk.traffic.rates(),
         found=found,
-        settings_bytes=sum(found.applications.values()),
+        totals=totals,
+        listed=shown,
+        applications=applications,
         container_path=_path(call, "/console/containers"),
         settings_path=_path(call, "/console/settings"),
         may_act=call.role is Role.ADMINISTRATOR,
     )
 
 
-def _blobs(call: PageCall, found: Outlook) -> Chart:
-    held = f"{counted(sum(one.blobs for one in found.containers), 'blob')}"
-    bytes_held = size(sum(one.size for one in found.containers))
-    more = f"{bytes_held} in {counted(len(found.containers), 'container')}"
-    return _chart(call, "Blobs", "/console/containers", held, more, "blobs", found.blobs_due)
+async def _totals(call: PageCall) -> ContainerTotals:
+    """Return the totals of all containers; requests are answered between its steps."""
+    totals = ContainerTotals()
+    at: Position | None = START
+    while at is not None:
+        at = await call.desk.engine.read(partial(_add, totals, call.now, at))
+        await trio.lowlevel.checkpoint()
+    return totals
+
+
+def _add(totals: ContainerTotals, now: int, at: Position, state: State, _: int) -> Position | None:
+    return add_containers(totals, state, now, at)
+
+
+def _blobs(call: PageCall, totals: ContainerTotals) -> Chart:
+    held = counted(totals.blobs, "blob")
+    more = f"{size(totals.size)} in {counted(totals.containers, 'container')}"
+    return _chart(call, "Blobs", "/console/containers", held, more, "blobs", tuple(totals.due))
 
 
 def _areas(call: PageCall, found: Outlook) -> Chart:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from heapq import nsmallest
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from markupsafe import Markup
 from quart import Response
 
 from retain.api.console.routing.call import PageCall
@@ -19,6 +21,7 @@ from retain.api.console.routing.route import Nav, Route
 from retain.api.console.sessions import Notice
 from retain.api.console.settings.merged import WORDS, MergedLine, lines
 from retain.api.console.settings.texts import diff, mistake, pretty
+from retain.api.html.filters import isolated
 from retain.api.http.message import RequestError
 from retain.api.identity.roles import Role
 from retain.api.refusals import status_of
@@ -47,6 +50,9 @@ SETTINGS: Final = "/console/settings"
 OWN: Final = frozenset({Role.ADMINISTRATOR, Role.USER})
 NAMES: Final = {"application": Level.GLOBAL, "user": Level.USER, "device": Level.DEVICE}
 ORIGINS: Final = {"application": "app", "user": "user", "device": "device"}
+BUSY: Final = "Too many requests are reading history. Nothing was changed. Wait a few seconds and repeat it."
+PER_PAGE: Final = 50
+"""Most applications on a page of their list."""
 VERSIONS: Final = 20
 """Most versions of a level that a page shows."""
 
@@ -96,6 +102,7 @@ class LevelView:
         title: Its heading.
         origin: Its mark.
         text: The document as JSON; empty if there is none.
+        shown: The same as a page shows it.
         tag: The tag that a save must match.
         revision: 0 if there is none.
         may_edit: Whether this user may edit it.
@@ -105,6 +112,7 @@ class LevelView:
     title: str
     origin: str
     text: str
+    shown: Markup
     tag: str
     revision: int
     may_edit: bool
@@ -121,7 +129,7 @@ class Past:
     """
 
     version: Version
-    changes: list[tuple[str, str]] | None
+    changes: list[tuple[str, Markup]] | None
     current: bool
 
 
@@ -133,9 +141,24 @@ async def show(call: PageCall) -> Response:
     if asked.application:
         return await _page(call, asked, edits=call.args.get("edit", ""))
     found: list[tuple[str, int]] = []
+    count, start = 0, call.args.get("from", "")
     if call.role is Role.ADMINISTRATOR:
-        found = await call.desk.engine.read(lambda state, _: sorted(state.settings.usage.items()))
-    return call.page("settings-list.html", here=SETTINGS, applications=found, asked=asked, base=call.base)
+
+        def look_up(state: State, _: int) -> tuple[list[tuple[str, int]], int]:
+            usage = state.settings.usage
+            return nsmallest(PER_PAGE + 1, (one for one in usage.items() if one[0] >= start)), len(usage)
+
+        found, count = await call.desk.engine.read(look_up)
+    return call.page(
+        "settings-list.html",
+        here=SETTINGS,
+        applications=found[:PER_PAGE],
+        next=found[PER_PAGE][0] if len(found) > PER_PAGE else None,
+        start=start,
+        count=count,
+        asked=asked,
+        base=call.base,
+    )
 
 
 def _asked(call: PageCall, sent: Any) -> SettingsQuery:
@@ -187,7 +210,10 @@ def _levels(
         may_edit = level != "application" or asker.admin
         revision = document.revision if document is not None else 0
         tag = own_tag(settings, place)
-        shown.append(LevelView(level, titles[level], ORIGINS[level], pretty(value), tag, revision, may_edit))
+        text = pretty(value)
+        shown.append(
+            LevelView(level, titles[level], ORIGINS[level], text, isolated(text), tag, revision, may_edit)
+        )
     lowest = asked.place(asked.levels[-1])
     names = [one.origin for one in shown if one.revision]
     return shown, lines(list(zip(names, look(settings, asker, lowest, ()).layers, strict=True)))
@@ -207,7 +233,7 @@ async def _page(
     wanted = call.args.get("history", edits)
     if wanted not in asked.levels:
         wanted = asked.levels[-1]
-    versions = await _versions(call, asked, wanted)
+    versions, without = await _versions(call, asked, wanted)
     bound = call.args.get("before", "")
     end = _end(versions, bound)
     return call.page(
@@ -224,6 +250,7 @@ async def _page(
         conflict=conflict,
         history=wanted,
         past=await call.desk.engine.compute(partial(_compared, versions, end)),
+        without=without,
         all_versions=len(versions),
         older=versions[end - VERSIONS].revision if end > VERSIONS else None,
         newest=end == len(versions),
@@ -231,12 +258,16 @@ async def _page(
     )
 
 
-async def _versions(call: PageCall, asked: SettingsQuery, level: str) -> list[Version]:
-    """Return the versions of a level; none if there is no document or this user may not read all of it."""
+async def _versions(call: PageCall, asked: SettingsQuery, level: str) -> tuple[list[Version], str]:
+    """Return the versions of a level, or why the page shows none; both are empty if there is no document."""
     try:
-        return (await call.desk.settings.past(_asker(call), asked.place(level)))[1]
-    except (NotFound, Forbidden, RequestError):
-        return []
+        return (await call.desk.settings.past(_asker(call), asked.place(level)))[1], ""
+    except NotFound:
+        return [], ""
+    except Forbidden:
+        return [], "Only users who may read all of these settings see their history."
+    except RequestError:
+        return [], "Too many requests are reading history at the moment. Nothing is lost: wait a few seconds."
 
 
 def _end(versions: list[Version], bound: str) -> int:
@@ -251,9 +282,15 @@ def _compared(versions: list[Version], end: int) -> list[Past]:
     found = []
     for number in range(end - 1, max(-1, end - 1 - VERSIONS), -1):
         before = versions[number - 1].value if number else MISSING
-        changes = diff(before, versions[number].value)
+        changes = _changes(before, versions[number].value)
         found.append(Past(versions[number], changes, number == len(versions) - 1))
     return found
+
+
+def _changes(before: Any, after: Any) -> list[tuple[str, Markup]] | None:
+    """Return what `diff` does, as a page shows it."""
+    found = diff(before, after)
+    return None if found is None else [(sign, isolated(line)) for sign, line in found]
 
 
 async def save(call: PageCall) -> Response:
@@ -298,13 +335,13 @@ async def _write(call: PageCall, place: Place, body: EncodedValue, tag: str) -> 
 
 async def _conflicted(call: PageCall, asked: SettingsQuery, level: str, text: str, tag: str) -> Response:
     """Return the page that shows the conflicting change; the typed text is kept."""
-    versions = await _versions(call, asked, level)
+    versions, _ = await _versions(call, asked, level)
     revision = tag.rpartition(".")[2]
     base = next((one for one in versions if str(one.revision) == revision), None)
     latest = versions[-1] if versions else None
     changes = None
     if latest is not None and base is not None:
-        changes = await call.desk.engine.compute(partial(diff, base.value, latest.value))
+        changes = await call.desk.engine.compute(partial(_changes, base.value, latest.value))
     conflict = {"latest": latest, "base": revision, "changes": changes}
     return await _page(call, asked, status=412, edits=level, text=text, conflict=conflict)
 
@@ -354,7 +391,7 @@ async def restore(call: PageCall) -> Response:
     try:
         value, document = await call.desk.settings.earlier(_asker(call), place, (), int(revision))
     except RequestError as error:
-        return error_page(call, error.status, detail="Too many requests are reading history. Try again.")
+        return error_page(call, error.status, detail=BUSY)
     await call.desk.engine.submit(
         RestoreValue(
             actor=call.actor,

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
+from markupsafe import Markup
+
+from retain.api.html.filters import isolated
+
 WORDS: Final = {"app": "Application", "user": "User", "device": "Device"}
 _OVER: Final = {"app": "of the application", "user": "of the user", "device": "of the device"}
 LINES_MAX: Final = 500
@@ -34,6 +38,16 @@ class MergedLine:
     code: str
     origin: str = ""
     over: str = ""
+
+    @property
+    def shown(self) -> Markup:
+        """Return the JSON as a page shows it."""
+        return isolated(self.code)
+
+    @property
+    def over_shown(self) -> Markup:
+        """Return what it overrides, as a page shows it."""
+        return isolated(self.over)
 
 
 def lines(layers: Sequence[Layer]) -> list[MergedLine]:

@@ -7,15 +7,18 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+import trio
 
 from retain import journal
 from retain.engine import wire
 from retain.engine.blobs.commands import PutBlob, StageBlock
+from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.blobs.queries import get_blob
 from retain.engine.core.body import Inline
 from tests.kit.console import Answer, Browser, Console, console
 
+CONTAINERS, HOME = "/console/containers", "/console"
 AT = "/console/containers/mytenant/recordings"
 EVIL = "<script>alert(1)</script>\"'&{{7*7}}"
 
@@ -89,6 +92,62 @@ async def test_pages_follow_one_another_without_gap_or_repetition() -> None:
             assert found == wanted
 
 
+async def create_many(server: Console, names: list[str]) -> None:
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            command = CreateContainer(
+                actor="a", account="mytenant", container=name, resource=server.engine.entropy(16)
+            )
+            nursery.start_soon(server.engine.submit, command)
+
+
+async def test_containers_have_pages_there_and_on_the_overview() -> None:
+    async with console() as server:
+        made = [f"team-{number:03}" for number in range(120)]
+        await create_many(server, made)
+        wanted = sorted([*made, "gim-export", "recordings"])
+        for role, start in (("Administrator", CONTAINERS), ("Administrator", HOME), ("Auditor", HOME)):
+            browser = await server.signed_in(role)
+            found: list[str] = []
+            path: str | None = start
+            while path is not None:
+                answer = await browser.get(path)
+                shown = names_of(answer)
+                assert len(shown) <= 50
+                back = re.search(r'rel="prev" href="([^"]*)"', answer.text)
+                assert (back is None) is (not found)
+                if back is not None:
+                    assert names_of(await browser.get(back[1].replace("&amp;", "&"))) == found[-50:]
+                found += shown
+                following = re.search(r'rel="next" href="([^"]*)"', answer.text)
+                path = following[1].replace("&amp;", "&") if following else None
+            assert found == wanted, (role, start)
+            if start == HOME:
+                assert "122\u00a0containers" in answer.text
+
+
+async def test_containers_are_found_by_the_beginning_of_their_names() -> None:
+    async with console() as server:
+        await create_many(server, [f"team-{number:03}" for number in range(120)])
+        browser = await server.signed_in()
+        assert "50 of 122\u00a0containers" in (await browser.get(CONTAINERS)).text
+        assert names_of(await browser.get(f"{CONTAINERS}?prefix=team-11")) == [
+            f"team-{number}" for number in range(110, 120)
+        ]
+        assert "No container begins with this" in (await browser.get(f"{CONTAINERS}?prefix=zzz")).text
+        assert "No container comes after this place" in (await browser.get(f"{CONTAINERS}?from=zzz")).text
+        crumbs = await browser.get(AT)
+        assert "/console/containers?from=mytenant#mytenant" in crumbs.text
+        assert 'id="mytenant"' in (await browser.get(f"{CONTAINERS}?from=mytenant")).text
+
+
+def names_of(answer: Answer) -> list[str]:
+    """The containers that a page lists, in order."""
+    rows = re.findall(r'<tr><th scope="row" class="name">.*?(?:<a [^>]*>|<bdi>)(.*?)</', answer.text)
+    found = [re.sub(r"<[^>]+>", "", row) for row in rows]
+    return [name.removeprefix("mytenant/") for name in found]
+
+
 async def test_a_tenant_is_added_with_its_containers_as_on_the_command_line() -> None:
     async with console() as server:
         browser = await server.signed_in()
@@ -102,7 +161,7 @@ async def test_a_tenant_is_added_with_its_containers_as_on_the_command_line() ->
             assert (refused.status in (400, 409), words in refused.text) == (True, True), name
             assert "<script>alert" not in refused.text
         done = await browser.send("/console/tenants", {"name": "second"}, "/console/containers")
-        assert (done.status, done.location) == (303, "/console/containers#second")
+        assert (done.status, done.location) == (303, "/console/containers?from=second#second")
         text = (await browser.get("/console/containers")).text
         assert "/console/containers/second/recordings" in text
         assert "Container created" in (await browser.get("/console/audit?actor=user:ann")).text

@@ -107,6 +107,69 @@ async def test_a_level_is_made_saved_and_stands_in_the_history_as_the_user() -> 
             assert missing.status == 404, revision
 
 
+async def test_a_history_that_is_not_shown_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        await make(server, {"c": {"a": 1}}, Level.GLOBAL)
+        page = f"{PAGE}?application=desk"
+        assert "The history is not shown" not in (await browser.get(page)).text
+        tag = await tag_on(browser, f"{page}&edit=application")
+        await make(server, {"c": {"a": 2}}, Level.GLOBAL)
+        monkeypatch.setattr("retain.api.settings.history.HISTORY_WAITING_MAX", 0)
+        text = (await browser.get(page)).text
+        assert "Too many requests are reading history at the moment" in text
+        assert 'history=application#history">Show the history</a>' in text
+        sent = form("application", '{"c": {"a": 3}}', tag)
+        refused = await browser.send(f"{PAGE}/save", sent, f"{page}&edit=application")
+        assert refused.status == 412
+        assert "somebody changed this level meanwhile" in refused.text
+        again = await browser.send(f"{PAGE}/restore", form("application", "", tag, revision="1"), page)
+        assert again.status == 429
+        assert "Nothing was changed. Wait a few seconds" in again.text
+
+
+async def test_text_from_right_to_left_stays_between_its_quotes() -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        await make(server, {"العربية": "مرحبا\u202e <b>", "plain": "é"}, Level.GLOBAL)
+        await make(server, {"العربية": "سلام"}, Level.USER, "maria")
+        text = (await browser.get(f"{PAGE}?application=desk&user=maria&history=application")).text
+        assert "\u202e" not in text
+        shown = re.search(r"<pre[^>]*>(.*?)</pre>", text, re.DOTALL)
+        assert shown is not None
+        assert "&#34;<bdi>العربية</bdi>&#34;: &#34;<bdi>مرحبا\\u202e &lt;b&gt;</bdi>&#34;" in shown[1]
+        assert "&#34;plain&#34;: &#34;é&#34;" in shown[1]
+        copied = json.loads(html.unescape(re.sub(r"</?bdi>", "", shown[1])))
+        assert copied == {"العربية": "مرحبا\u202e <b>", "plain": "é"}
+        assert '<code class="i1">&#34;<bdi>العربية</bdi>&#34;: &#34;<bdi>سلام</bdi>&#34;' in text
+        assert "over &#34;<bdi>مرحبا" in text
+        assert "<ins>+   &#34;<bdi>العربية</bdi>&#34;" in text
+
+
+async def test_applications_have_pages() -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        wanted = [f"app {number:03}" for number in range(120)]
+        for name in wanted:
+            await server.administration.actions()["settings import"](
+                actor="cli", application=name, documents=[{"level": "global", "value": {}}], ended=[]
+            )
+        found: list[str] = []
+        path: str | None = PAGE
+        while path is not None:
+            text = (await browser.get(path)).text
+            shown = re.findall(r'class="name"><a [^>]*><bdi>(.*?)</bdi>', text)
+            assert len(shown) <= 50
+            found += shown
+            following = re.search(r'rel="next" href="([^"]*)"', text)
+            path = following[1] if following else None
+        assert found == wanted
+        assert "No application comes after this place" in (await browser.get(f"{PAGE}?from=z")).text
+        overview = (await browser.get("/console")).text
+        assert "120\u00a0applications with settings, the first 50 shown" in overview
+        assert overview.count("settings/<wbr>app") == 50
+
+
 async def test_a_long_history_has_pages() -> None:
     async with console() as server:
         for number in range(45):
