@@ -54,12 +54,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def _whole(match: re.Match[str]) -> str:
-    """Return a program's section with the program in it, under an address that the landing page knows."""
+    """Return a program's section with the program in it.
+
+    It has two addresses: the one that the landing page knows, and the one of its heading in the repository,
+    which links of other pages use.
+    """
     name, text = match.groups()
     anchor = re.sub(r"[^a-z0-9]+", "-", name.lower())
+    heading = re.sub(r"[^a-z0-9_-]", "", name.lower())
     language = LANGUAGES[Path(name).suffix]
     program = (ROOT / "examples" / name).read_text()
-    return f"### {name} {{#{anchor}}}\n{text.rstrip()}\n\n```{language}\n{program.rstrip()}\n```\n"
+    return (
+        f'<a id="{heading}"></a>\n\n'
+        + f"### {name} {{#{anchor}}}\n{text.rstrip()}\n\n```{language}\n{program.rstrip()}\n```\n"
+    )
 
 
 def _led(match: re.Match[str], source: str, here: str) -> str:
