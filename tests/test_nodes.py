@@ -152,7 +152,7 @@ def site(postgres_server: Postgres, tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path, postgres_server.url)
     done = site.run("n1", "node", "init")
     assert done.returncode == 0, done.stderr
-    assert "The cluster begins" in done.stdout
+    assert "Began a cluster with no records" in done.stdout
     return site
 
 

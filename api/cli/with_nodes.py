@@ -198,8 +198,14 @@ def read_secret(config: Config) -> bytes:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(str(path), key, "group or others may use this file; chmod 600 it")
         secret = path.read_bytes().strip()
+    except FileNotFoundError:
+        reason = "does not exist; make one: openssl rand -hex 32"
+        raise ConfigError(str(path), key, reason) from None
+    except PermissionError:
+        reason = "cannot be read: the user that runs Retain must own this file"
+        raise ConfigError(str(path), key, reason) from None
     except OSError as error:
-        reason = f"{error.strerror or 'cannot be read'}; make one: openssl rand -hex 32"
+        reason = f"cannot be read: {error.strerror or error}"
         raise ConfigError(str(path), key, reason) from None
     if len(secret) < SECRET_BYTES:
         raise ConfigError(str(path), key, f"is shorter than {SECRET_BYTES} bytes: openssl rand -hex 32")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from retain.api.config.checks import bind_address, path
 from retain.api.config.fields import setting
@@ -26,6 +26,12 @@ def log_url(value: str) -> str | None:
     except ValueError:
         scheme = ""
     return None if scheme in ("postgresql", "postgres") else "must be a URL that begins with postgresql://"
+
+
+def has_password(url: str) -> bool:
+    """Return whether the URL of a database contains a password."""
+    parts = urlsplit(url)
+    return parts.password is not None or "password" in parse_qs(parts.query)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from retain.api.config.checks import split_bind
-from retain.api.config.cluster import ClusterConfig
+from retain.api.config.cluster import ClusterConfig, has_password
 from retain.api.config.console import ConsoleConfig
 from retain.api.config.credentials import credentials
 from retain.api.config.fields import ConfigError, ConfigKey, build, convert_text, keys_of
@@ -288,6 +288,8 @@ def exposed_secrets(path: Path | None, config: Config) -> str | None:
         for key in keys_of(cls)
         if key.rule.secret and getattr(getattr(config, section), key.name) not in (None, key.default)
     ]
+    if config.cluster.log is not None and not has_password(config.cluster.log):
+        keys.remove("cluster.log")
     keys += [f"tenants.{tenant.name}.key" for tenant in config.tenants if tenant.key is not None]
     keys += [f"webhooks.{webhook.name}.secret" for webhook in config.webhooks]
     if not keys:

@@ -8,6 +8,7 @@ effect with a restart of all nodes.
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from retain.api.config.checks import split_bind
+from retain.engine.nodes.causes import leaves
 from retain.engine.nodes.files import derived
 
 LOG = logging.getLogger("retain.nodes")
@@ -98,7 +100,14 @@ class TlsTransport:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error.__cause__ or error) or type(error).__name__
+    """Return the causes in words; Trio's own errors only count the attempts that failed."""
+    return "; ".join(dict.fromkeys(_words(one) for one in leaves(error.__cause__ or error)))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
 
 
 def _certificate(key: Ed25519PrivateKey) -> bytes:

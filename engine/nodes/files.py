@@ -97,7 +97,8 @@ class SharedFiles:
             return self._cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], name.encode())
         except InvalidTag:
             raise journal.BadTarget(
-                f"the shared log keeps {name} sealed with another secret; all nodes need the same one"
+                f"the shared log keeps {name} encrypted with another secret: all nodes need the same one; "
+                "after a change of the secret, run `retain node init` at one node"
             ) from None
 
 

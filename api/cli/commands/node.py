@@ -43,11 +43,11 @@ def init_command(config_path: Path | None, data: str | None, as_json: bool) -> N
     if as_json:
         print_json(found)
         return
-    records = f"the records 1 to {found['record']:,}" if found["record"] else "no record yet"
+    records = f"records 1 to {found['record']:,}" if found["record"] else "no records"
     click.echo(
-        f"The cluster begins with {records} of {config.storage.data}, "
-        f"{counted(found['files'], 'file')} with keys and {counted(found['payloads'], 'payload')} moved to "
-        f"{config.storage.payloads}. Start each node: retain serve"
+        f"Began a cluster with {records} and {counted(found['files'], 'key file')} of {config.storage.data}. "
+        f"Moved {counted(found['payloads'], 'payload file')} to {config.storage.payloads}. "
+        "Start each node: retain serve"
     )
 
 
@@ -120,9 +120,9 @@ def status_command(config_path: Path | None, data: str | None, as_json: bool) ->
     else:
         click.echo(f"Node {found['name']}: {found['role']} since {found['since']}, epoch {found['epoch']}")
         click.echo(f"Leader: {found['leader'] or 'unknown'}")
-        click.echo(f"Records: 1 to {found['record']:,}; erasures carried out up to {found['erased_to']:,}")
+        click.echo(f"Last record: {found['record']:,}; erasures carried out up to {found['erased_to']:,}")
         if found["why"]:
-            click.echo(f"It answers nobody: {found['why']}")
+            click.echo(f"It does not answer requests: {found['why']}")
     if found["role"] == "waiting":
         raise SystemExit(FAILED)
 

@@ -159,6 +159,24 @@ def test_a_secret_that_is_none_is_refused(folder: Path, secret: str, mode: int, 
     assert why in refused.output
 
 
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(FileNotFoundError, "openssl rand -hex 32"), (PermissionError, "the user that runs Retain must own")],
+)
+def test_a_secret_that_cannot_be_read_says_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError], why: str
+) -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'retain[cluster]'")
+
+    def read(_: Path) -> bytes:
+        raise error
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    refused = run("node", "init")
+    assert refused.exit_code == 2
+    assert why in refused.output
+
+
 def test_a_server_that_stands_alone_has_no_nodes(folder: Path) -> None:
     (folder / "retain.toml").write_text("")
     refused = run("node", "list")

@@ -18,6 +18,18 @@ from retain.api.config.load import SECTIONS, TABLES, Config, ConfigError, expose
 HASH = f"$argon2id$v=19$m=65536,t=3,p=4${'a' * 22}${'b' * 43}"
 
 
+#: A node whose database is at the URL.
+NODE = """
+[storage]
+payloads = "file:///none"
+[cluster]
+log = "postgresql://{}"
+name = "n1"
+link = "127.0.0.1:8079"
+secret_file = "secret"
+"""
+
+
 def given(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "retain.toml"
     path.write_text(text)
@@ -319,6 +331,9 @@ def test_a_blank_switches_nothing_off(tmp_path: Path, blank: str) -> None:
         (0o600, f"[identity]\njwt_secret = '{'s' * 40}'", None),
         (0o640, f"[identity]\njwt_secret = '{'s' * 40}'", None),
         (0o644, "[areas]\nmax_ttl = 80", None),
+        (0o644, NODE.format("retain:secret@db1/retain"), "cluster.log"),
+        (0o644, NODE.format("retain@db1/retain?password=secret"), "cluster.log"),
+        (0o644, NODE.format("retain@db1/retain?passfile=/etc/retain/pgpass"), None),
     ],
 )
 def test_secrets_that_everyone_can_read_are_pointed_out(
