@@ -15,18 +15,28 @@ SEED ?= 1
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/.installed ## Make the environment in .venv
+install: $(VENV)/.installed ## Make the environment in .venv, with the tools for tests
 
-$(VENV)/.installed: pyproject.toml
+define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Retain needs Python 3.11 or newer; $(PYTHON) is older. Say make PYTHON=python3.12 …" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "No virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 1; }
 	@for part in api bench engine journal; do test -e retain/$$part || ln -s ../$$part retain/$$part; done
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+endef
+
+# What the server needs, without the tools for tests: a newcomer's first answer waits for this only.
+$(VENV)/.runnable: pyproject.toml
+	$(environment)
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable .
 	@touch $@
 
-serve: $(VENV)/.installed ## Start the server on DATA=./retain-data, at BIND=127.0.0.1:8080
+$(VENV)/.installed: pyproject.toml
+	$(environment)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.runnable $@
+
+serve: $(VENV)/.runnable ## Start the server on DATA=./retain-data, at BIND=127.0.0.1:8080
 	$(BIN)/retain serve --data $(DATA) $(if $(BIND),--bind $(BIND))
 
 test: $(VENV)/.installed ## Run all tests, one process per core

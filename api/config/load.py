@@ -12,12 +12,12 @@ import logging
 import re
 import socket
 import stat
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from retain.api.config import toml
 from retain.api.config.checks import split_bind
 from retain.api.config.cluster import ClusterConfig, has_password
 from retain.api.config.console import ConsoleConfig
@@ -187,14 +187,15 @@ def _unknown(name: str) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return toml.tables(path.read_bytes().decode())
     except FileNotFoundError:
         raise ConfigError(str(path), "", "the file does not exist; `retain init` writes one") from None
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or "cannot be read") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(str(path), "", f"is not TOML: {error}") from None
+    except ValueError as error:
+        raise ConfigError(str(path), "", str(error)) from None
 
 
 def _repeated(name: str, value: object, source: str) -> tuple[Any, ...]:
