@@ -63,7 +63,6 @@ _TIERS: Final[Doc] = {
         "Cool",
         "Cold",
         "Archive",
-        "Premium",
         "Smart",
     ]
 }

@@ -10,7 +10,7 @@ from typing import Final
 
 from retain.api.blobs.sas.permissions import Operation as Op
 from retain.api.blobs.wire.address import Address
-from retain.api.blobs.wire.errors import AzureError, invalid_parameter
+from retain.api.blobs.wire.errors import AzureError, invalid_parameter, not_implemented
 
 _GET: Final = ("GET", "HEAD")
 
@@ -70,14 +70,28 @@ BLOB: Final[Table] = {
     **_rows("", "copy", {"PUT": Op.ABORT_COPY}),
 }
 
-NOT_OFFERED: Final = frozenset(
-    {
-        *("stats", "userdelegationkey", "undelete", "rename", "query", "expiry", "seal", "snapshot"),
-        *("page", "pagelist", "appendblock", "incrementalcopy", "immutabilityPolicies", "legalhold"),
-    }
-)
-"""Values of comp that Azure knows and this server refuses with 501: page and append blobs, snapshots and
-so on."""
+_BLOCK_BLOBS_ONLY: Final = "There are block blobs here, no page blobs and no append blobs."
+_OTHER_TYPES: Final = frozenset({"pageblob", "appendblob"})
+_FINAL: Final = "A deletion is final here, whatever the delete retention policy says: nothing comes back."
+_HOLDS: Final = "Only an operator holds data, with a reason: `retain hold add`, or the console."
+
+NOT_OFFERED: Final = {
+    "stats": "There is no secondary location.",
+    "userdelegationkey": "There are no user delegation keys: the keys of the account sign tokens.",
+    "undelete": _FINAL,
+    "snapshot": "There are no snapshots: a write replaces the content for good.",
+    "rename": "A container cannot be renamed.",
+    "query": "Contents are not searched: read the blob.",
+    "expiry": "The retention of its container decides when a blob ends: `retain tenant retention`.",
+    "seal": _BLOCK_BLOBS_ONLY,
+    "page": _BLOCK_BLOBS_ONLY,
+    "pagelist": _BLOCK_BLOBS_ONLY,
+    "appendblock": _BLOCK_BLOBS_ONLY,
+    "incrementalcopy": _BLOCK_BLOBS_ONLY,
+    "immutabilityPolicies": _HOLDS,
+    "legalhold": _HOLDS,
+}
+"""Values of comp that Azure knows and this server refuses with 501; the answer names the reason."""
 
 
 def resolve(address: Address, method: str, restype: str, comp: str, headers: Mapping[str, str]) -> Op:
@@ -90,6 +104,8 @@ def resolve(address: Address, method: str, restype: str, comp: str, headers: Map
     operation = table.get((restype, comp, method))
     if operation is None:
         raise _refusal(table, restype, comp)
+    if operation is Op.PUT_BLOB and headers.get("x-ms-blob-type", "").lower() in _OTHER_TYPES:
+        raise not_implemented(_BLOCK_BLOBS_ONLY)
     if headers.get("x-ms-copy-source"):
         if operation is Op.PUT_BLOB:
             return Op.PUT_BLOB_FROM_URL if headers.get("x-ms-blob-type") else Op.COPY_BLOB
@@ -104,7 +120,7 @@ def resolve(address: Address, method: str, restype: str, comp: str, headers: Map
 
 def _refusal(table: Table, restype: str, comp: str) -> AzureError:
     if comp in NOT_OFFERED:
-        return AzureError("NotImplemented")
+        return not_implemented(NOT_OFFERED[comp])
     methods = sorted({known for kind, part, known in table if (kind, part) == (restype, comp)})
     if methods:
         return AzureError("UnsupportedHttpVerb", headers=(("Allow", ", ".join(methods)),))

@@ -33,10 +33,13 @@ DEFAULT_TYPE: Final = "application/octet-stream"
 MEBIBYTE: Final = 1 << 20
 MAX_STORED_MD5: Final = 64
 
-_OTHER_TYPES: Final = frozenset({"pageblob", "appendblob"})
+TIERS: Final = {tier.lower(): tier for tier in ("Hot", "Cool", "Cold", "Archive", "Smart")}
+"""The tiers of block blobs in an account of the kind that Get Account Information names (StorageV2)."""
 
-TIERS: Final = {tier.lower(): tier for tier in ("Hot", "Cool", "Cold", "Archive", "Premium", "Smart")}
-"""The tiers of block blobs; P4 to P80 are sizes and speeds of page blobs, which do not exist here."""
+_OTHER_TIER: Final = (
+    "A block blob of a StorageV2 account is Hot, Cool, Cold, Archive or Smart. "
+    "Premium is the tier of other accounts, P4 to P80 are tiers of page blobs."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +134,10 @@ def require_length(call: Call) -> int:
 
 
 def require_block_blob(call: Call) -> None:
-    """Refuse other types than block blobs.
-
-    Raises AzureError: missing, unknown, or NotImplemented for the other two.
-    """
+    """Refuse a missing or unknown type of blob, with AzureError; Azure's other two have been refused."""
     kind = call.header("x-ms-blob-type")
     if kind is None:
         raise missing_header("x-ms-blob-type")
-    if kind.lower() in _OTHER_TYPES:
-        raise AzureError("NotImplemented")
     if kind.lower() != "blockblob":
         raise invalid_header("x-ms-blob-type", kind)
 
@@ -352,7 +350,7 @@ def tier_of(call: Call) -> str | None:
         return None
     tier = TIERS.get(text.lower())
     if tier is None:
-        raise invalid_header("x-ms-access-tier", text)
+        raise invalid_header("x-ms-access-tier", text, reason=_OTHER_TIER)
     return tier
 
 

@@ -238,6 +238,11 @@ def invalid_header(
     return AzureError("InvalidHeaderValue", message=message, extras=extras)
 
 
+def not_implemented(reason: str) -> AzureError:
+    """Return NotImplemented (501) with the reason why only Azure offers this."""
+    return AzureError("NotImplemented", extras=(("Reason", reason),))
+
+
 def missing_header(name: str) -> AzureError:
     """Return MissingRequiredHeader naming the header."""
     return AzureError("MissingRequiredHeader", extras=(("HeaderName", name),))

@@ -8,6 +8,7 @@ from base64 import b64encode
 
 import pytest
 
+from retain.api.blobs.request.operations import NOT_OFFERED
 from retain.api.blobs.wire import crc64
 from retain.api.blobs.wire.structured_body import framed_length
 from retain.api.blobs.wire.times import http_date
@@ -175,14 +176,14 @@ async def test_a_refused_put_leaves_nothing(client, headers, status, code, size)
     assert client.payload_files() == []
 
 
-@pytest.mark.parametrize("tier", ["Hot", "Cool", "Cold", "Archive", "Premium", "Smart"])
+@pytest.mark.parametrize("tier", ["Hot", "Cool", "Cold", "Archive", "Smart"])
 async def test_a_tier_is_kept_in_its_own_spelling(client, tier):
     assert (await client.put("a", b"x", [("x-ms-access-tier", tier.lower())])).status == 201
     assert (await client.get("a")).headers["x-ms-access-tier"] == tier
 
 
-@pytest.mark.parametrize("tier", ["P4", "P10", "P80", "Warm"])
-async def test_a_tier_of_page_blobs_is_none_of_block_blobs(client, tier):
+@pytest.mark.parametrize("tier", ["P4", "P10", "P80", "Premium", "Warm"])
+async def test_a_tier_of_other_blobs_or_accounts_is_refused_with_the_reason(client, tier):
     await client.put("a", b"x")
     named = [("x-ms-access-tier", tier)]
     for answer in (
@@ -190,6 +191,7 @@ async def test_a_tier_of_page_blobs_is_none_of_block_blobs(client, tier):
         await client.send("PUT", "/recordings/a?comp=tier", named),
     ):
         assert (answer.status, answer.code) == (400, "InvalidHeaderValue")
+        assert "Hot, Cool, Cold, Archive or Smart" in answer.xml.findtext("Reason")
     assert (await client.head("a")).headers["x-ms-access-tier"] == "Hot"
 
 
@@ -221,6 +223,7 @@ async def test_a_crc64_is_checked_and_answered(client):
         ([], 400, "MissingRequiredHeader"),
         ([("x-ms-blob-type", "PageBlob")], 501, "NotImplemented"),
         ([("x-ms-blob-type", "AppendBlob")], 501, "NotImplemented"),
+        ([("x-ms-blob-type", "PageBlob"), ("x-ms-blob-content-length", "512")], 501, "NotImplemented"),
         ([("x-ms-blob-type", "Other")], 400, "InvalidHeaderValue"),
     ],
 )
@@ -421,6 +424,7 @@ async def test_snapshots_and_versions_do_not_exist(client):
 async def test_what_is_not_offered_says_so(client, comp):
     answer = await client.send("PUT", f"/recordings/a?comp={comp}")
     assert (answer.status, answer.code) == (501, "NotImplemented")
+    assert answer.xml.findtext("Reason") == NOT_OFFERED[comp]
 
 
 async def test_the_tier_is_kept(client):
