@@ -23,6 +23,7 @@ from retain.api.identity.roles import ADMINISTRATORS
 from retain.engine import State
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry, Pairs
 from retain.engine.blobs.listing import (
+    LOOK_AT,
     FoundPage,
     count_names,
     find_before,
@@ -122,6 +123,7 @@ async def show(call: PageCall, tenant: str, container: str) -> Response:
         found=found,
         address=container_address,
         blob_address=blob_address,
+        look_at=LOOK_AT,
     )
 
 

@@ -60,11 +60,14 @@ def rows_of(answer: Answer) -> dict[str, list[str]]:
     found = {}
     for row in re.findall(r"<tr><th scope=\"row\".*?</tr>", answer.text, re.DOTALL):
         row = re.sub(r'<span class="sub only-phone">.*?</span>|<span class="sr">.*?</span>', "", row)
+        link = re.search(r'<span class="sub"><code>(.*?)</code></span>', row)
+        assert link is not None
+        row = row.replace(link[0], "")
         cells = [
             re.sub(r"<[^>]+>", "", cell).strip()
             for cell in re.findall(r"<t[hd][ >].*?</t[hd]>", row, re.DOTALL)
         ]
-        found[cells[0]] = cells[1:]
+        found[cells[0]] = [*cells[1:], link[1]]
     return found
 
 
