@@ -46,7 +46,7 @@ class ContainerOutlook:
 
 
 @dataclass(slots=True)
-class ContainerTotals:
+class BlobTotals:
     """The totals of all containers, added up in steps.
 
     Attributes:
@@ -118,7 +118,7 @@ def container_outlook(state: State, container: Container, now: int) -> Container
     )
 
 
-def add_containers(totals: ContainerTotals, state: State, now: int, start: Position) -> Position | None:
+def add_containers(totals: BlobTotals, state: State, now: int, start: Position) -> Position | None:
     """Add the containers from `start` on to `totals`, at most `SLICE`; return where to go on.
 
     A container under a legal hold does not end; a blob with a hold of its own is counted on the day on which

@@ -14,7 +14,7 @@ from retain.engine.blobs.container_pages import START, Position
 from retain.engine.core.time import DAY, HOUR
 from retain.engine.holds.commands import SetHold
 from retain.engine.holds.target import HoldKind
-from retain.engine.outlook import DAYS, ContainerTotals, add_containers, container_outlook, outlook
+from retain.engine.outlook import DAYS, BlobTotals, add_containers, container_outlook, outlook
 from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
 from retain.engine.tokens import IssueTokens, TokenGrant
@@ -53,9 +53,9 @@ def filled(seed: int) -> BlobDesk:
     return desk
 
 
-def added_up(desk: BlobDesk, slice_of: int = 3) -> ContainerTotals:
+def added_up(desk: BlobDesk, slice_of: int = 3) -> BlobTotals:
     """The totals of all containers, in steps."""
-    totals = ContainerTotals()
+    totals = BlobTotals()
     at: Position | None = START
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("retain.engine.outlook.SLICE", slice_of)
@@ -106,7 +106,7 @@ def test_many_blobs_of_one_container_are_counted_by_day_as_few_are() -> None:
     assert container is not None
     ends = [end for blob in container.blobs.values() if (end := container.ends(blob)) is not None]
     for days_on in (0, 5, 10, 20):
-        totals = ContainerTotals()
+        totals = BlobTotals()
         assert add_containers(totals, desk.state, desk.now + days_on * DAY, START) is None
         assert totals.due == list(counted(ends, desk.now + days_on * DAY)), days_on
 
@@ -123,7 +123,7 @@ def test_an_empty_state_holds_nothing() -> None:
     found = outlook(BlobDesk().state, BlobDesk().now)
     assert (found.areas, found.documents, found.holds) == (0, 0, 0)
     assert found.areas_due == (0,) * DAYS
-    assert added_up(BlobDesk()) == ContainerTotals()
+    assert added_up(BlobDesk()) == BlobTotals()
 
 
 def test_settings_are_counted_by_application() -> None:

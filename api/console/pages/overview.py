@@ -23,7 +23,7 @@ from retain.api.identity.roles import EVERYBODY, EVIDENCE, Role
 from retain.engine import State
 from retain.engine.blobs.container_pages import START, Position
 from retain.engine.core.time import DAY
-from retain.engine.outlook import DAYS, ContainerTotals, Outlook, add_containers, outlook
+from retain.engine.outlook import DAYS, BlobTotals, Outlook, add_containers, outlook
 
 LABELS: Final = (0, 7, 14, 21, DAYS - 1)
 """The days that are labelled under a chart."""
@@ -95,9 +95,9 @@ async def show(call: PageCall) -> Response:
     )
 
 
-async def _totals(call: PageCall) -> ContainerTotals:
+async def _totals(call: PageCall) -> BlobTotals:
     """Return the totals of all containers; requests are answered between its steps."""
-    totals = ContainerTotals()
+    totals = BlobTotals()
     at: Position | None = START
     while at is not None:
         at = await call.desk.engine.read(partial(_add, totals, call.now, at))
@@ -105,11 +105,11 @@ async def _totals(call: PageCall) -> ContainerTotals:
     return totals
 
 
-def _add(totals: ContainerTotals, now: int, at: Position, state: State, _: int) -> Position | None:
+def _add(totals: BlobTotals, now: int, at: Position, state: State, _: int) -> Position | None:
     return add_containers(totals, state, now, at)
 
 
-def _blobs(call: PageCall, totals: ContainerTotals) -> Chart:
+def _blobs(call: PageCall, totals: BlobTotals) -> Chart:
     held = counted(totals.blobs, "blob")
     more = f"{size(totals.size)} in {counted(totals.containers, 'container')}"
     return _chart(call, "Blobs", "/console/containers", held, more, "blobs", tuple(totals.due))
