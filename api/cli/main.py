@@ -125,9 +125,25 @@ def data_options(function: Function) -> Function:
 
 
 def configuration_path(given: Path | None) -> Path | None:
-    """Return the file to read: the given one, else ./retain.toml if it exists, else None."""
+    """Return the file to read: the given one, else ./retain.toml if it exists, else None.
+
+    Raises:
+        ConfigError: Whether ./retain.toml exists is not visible, as after `runuser` in root's own folder.
+
+    """
+    if given is not None:
+        return given
     default = Path("retain.toml")
-    return given if given is not None else default if default.exists() else None
+    try:
+        default.stat()
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        from retain.api.config.fields import ConfigError  # completion does without
+
+        reason = "this user may not look into the current folder; change to another, or give --config FILE"
+        raise ConfigError(f"./{default}", "", reason) from None
+    return default
 
 
 if __name__ == "__main__":

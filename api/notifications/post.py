@@ -32,6 +32,7 @@ never ends its head, must not keep the thread."""
 MOST_ANSWER_BYTES: Final = 1 << 18
 MOST_PAUSE_S: Final = 3600.0
 """Longest pause that an answer may ask for by Retry-After."""
+NOT_PUBLIC: Final = "its address is not public; allow_private = true allows private networks and this machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def post(
     except OSError:
         return Outcome(0, "its name cannot be resolved")
     if addresses is None:
-        return Outcome(0, "its address is not allowed (allow_private)")
+        return Outcome(0, NOT_PUBLIC)
     target = parts.path or "/"
     target = f"{target}?{parts.query}" if parts.query else target
     connection = _Connection(host, port, addresses[0], ssl.create_default_context() if tls else None)

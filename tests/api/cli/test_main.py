@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -21,7 +22,7 @@ from click.testing import CliRunner
 from retain.api.admin.control_client import NAME
 from retain.api.cli import main as cli
 from retain.api.config.engine import engine_options
-from retain.api.config.load import Config, StorageConfig
+from retain.api.config.load import Config, ConfigError, StorageConfig
 from retain.api.identity.passwords import verify_hash
 from retain.journal import RealDisk
 from tests.kit.server import ROOT
@@ -206,6 +207,20 @@ def test_the_default_file_is_used_only_if_it_is_there(
     assert cli.configuration_path(Path("x")) == Path("x")
     (tmp_path / "retain.toml").touch()
     assert cli.configuration_path(None) == Path("retain.toml")
+
+
+def test_a_folder_this_user_may_not_look_into_is_told_apart_from_one_without_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after `runuser -u retain` in root's own folder; another configuration must not count silently."""
+
+    def denied(_path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", denied)
+    with pytest.raises(ConfigError, match=r"^\./retain\.toml: this user may not look .* give --config FILE$"):
+        cli.configuration_path(None)
+    assert cli.configuration_path(Path("x")) == Path("x")
 
 
 def test_the_engine_gets_its_part_of_the_configuration() -> None:

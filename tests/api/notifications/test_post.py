@@ -14,7 +14,7 @@ import pytest
 
 from retain.api.config.load import ConfigError, load
 from retain.api.notifications import post as module
-from retain.api.notifications.post import Outcome, is_allowed, post
+from retain.api.notifications.post import NOT_PUBLIC, Outcome, is_allowed, post
 
 ANSWER = b"what the receiver answers"
 
@@ -70,7 +70,7 @@ def test_no_more_of_an_answer_is_read_than_asked_for(most: int) -> None:
 def test_this_machine_is_asked_only_where_that_is_allowed() -> None:
     with receiving() as (port, seen):
         outcome = post(f"http://localhost:{port}/200", {}, b"{}", allow_private=False)
-    assert outcome.word == "its address is not allowed (allow_private)"
+    assert outcome.word == NOT_PUBLIC
     assert seen == []
 
 
@@ -109,7 +109,7 @@ def test_a_name_that_leads_to_a_forbidden_address_is_not_connected_to(
 
     monkeypatch.setattr(module.socket, "getaddrinfo", resolve)
     outcome = post("https://pipeline.example/", {}, b"", allow_private=True)
-    assert outcome.word == "its address is not allowed (allow_private)"
+    assert outcome.word == NOT_PUBLIC
 
 
 def test_nobody_there_and_nonsense_are_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
