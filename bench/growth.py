@@ -37,7 +37,7 @@ SECONDS: Final = 20.0
 DOUBT: Final = 0.01
 """How often, at most, an interval misses the median."""
 MARK: Final = "Costs more:"
-"""A line of a commit's message that begins so says why a growth is wanted."""
+"""A line of a commit's message that begins with this says why a growth is intended."""
 
 
 def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
@@ -161,7 +161,7 @@ def _more(connection: socket.socket) -> bytes:
 
 
 def reasons(base: str, repository: Path) -> list[str]:
-    """Return what the commits after `base` say about a cost that they raise (`MARK`)."""
+    """Return the reasons that the commits after `base` give for higher costs (`MARK`)."""
     command = ["git", "-C", str(repository), "log", "--format=%B", f"{base}..HEAD"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if line.startswith(MARK)]

@@ -1,4 +1,4 @@
-"""Write commands as the reader of a page or a message can paste them."""
+"""Write commands that the reader of a page or a message can paste into a shell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 FIRST_USER: Final = "user add operator --role Administrator"
-"""What a new server's reader has to call first, after the command's name."""
+"""The first command that a new server needs, without the program's name."""
 
 
 def command_line(arguments: str, data: str, *, executable: str = sys.executable) -> str:

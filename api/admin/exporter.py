@@ -124,7 +124,7 @@ class Checkpoints:
         """Read where the records and the erasures are, in slices beside requests.
 
         So the first page of the audit log, the first history and the first receipt cost what later ones do.
-        One that is asked for earlier reads what it needs itself. A fault is the page's to report.
+        A page that is requested earlier reads what it needs itself, and reports a fault.
         """
         trail, erasures = self.trail, self.erasures
         try:

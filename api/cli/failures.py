@@ -70,7 +70,7 @@ def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
 
 
 def no_journal(data: str, disk: journal.Disk) -> str:
-    """Return what to say about a folder in which a journal is missing; a backup is not one, but holds one."""
+    """Return the message for a folder without a journal; a backup is none, but contains a journal."""
     if disk.exists(MANIFEST_FILE):
         return (
             f"{data} is a backup; `retain backup verify` checks it, and `retain backup restore` makes a data "

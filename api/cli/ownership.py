@@ -17,7 +17,7 @@ from retain.journal.disk.probe import access_of
 def refuse_as_root(data: str) -> None:
     """Raise `Stopped` if this process is root and `data` exists and belongs to another user.
 
-    Call it before the folder is opened for writing. Commands that only read need it not.
+    Call it before the folder is opened for writing. Commands that only read do not need it.
     """
     if os.geteuid() != 0:
         return

@@ -340,7 +340,8 @@ def _check_link(cluster: ClusterConfig, source: str) -> None:
         )
     else:
         reason = (
-            f"{cluster.announce} is no address of a machine; give the one at which the others reach this node"
+            f"{cluster.announce} is not the address of a machine; give the one at which the other nodes "
+            "reach this node"
         )
     raise ConfigError(source, "cluster.announce", reason)
 

@@ -24,14 +24,14 @@ BRIEF_MAX: Final = 180
 _UNSEEN: Final = re.compile(
     "([\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff])"
 )
-"""Characters without a picture. The joiners of emoji and of scripts (U+200C, U+200D) are not among them."""
+"""Invisible characters. The joiners of emoji and of scripts (U+200C, U+200D) are not among them."""
 _STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 """A string of a JSON text, its content as the group."""
 _ASIDE: Final = re.compile(
     "[\x7f-\x9f\xad\u0590-\u08ff\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufb1d-\ufdff\ufe70-\ufeff"
     "\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
-"""A character from right to left, or one without a picture."""
+"""A right-to-left character, or an invisible one."""
 _JOINER: Final = "\u200d"
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -133,7 +133,7 @@ def size(value: int) -> str:
 
 
 def visible(value: str) -> Markup:
-    """Return a client's text with characters that are not seen shown by their code points.
+    """Return a client's text with invisible characters shown as their code points.
 
     Among them are those that reverse what follows: with one, `evilgpj.wav` would look like `evilvaw.jpg`.
     """
@@ -146,7 +146,7 @@ def breakable(value: str) -> Markup:
 
 
 def brief(value: str) -> Markup:
-    """Return a path for a list: of a long one its beginning and its end, and the whole as its title.
+    """Return a path for a list: a long one shows its beginning and end, and the whole as its title.
 
     A link to a page that shows the whole should be around it.
     """
@@ -162,9 +162,9 @@ def brief(value: str) -> Markup:
 
 
 def isolated(text: str) -> Markup:
-    """Return JSON in which each string from right to left is set apart, so that its quotes are around it.
+    """Return JSON in which each right-to-left string is isolated, so that its quotes stay around it.
 
-    Characters that are not seen are written as JSON escapes; the text stays the same JSON.
+    Invisible characters are written as JSON escapes; the text stays the same JSON.
     """
     if text.isascii() or not _ASIDE.search(text):
         return escape(text)

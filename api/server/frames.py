@@ -54,7 +54,7 @@ class Slices:
         yield data[start:]
 
     def _enter_frame(self) -> int:
-        """Return what the frame costs whose head is there."""
+        """Return the cost of the frame whose head has arrived."""
         self._left = int.from_bytes(self._head[:3], "big")
         kind = self._head[3]
         self._head = b""

@@ -97,7 +97,7 @@ class Http1(H11Protocol):
         self._intake = Intake()
 
     async def stream_send(self, event: Any) -> None:
-        """Send as Hypercorn does, with the reason phrase that old clients look for.
+        """Send as Hypercorn does, with the reason phrase that old clients expect.
 
         A response after which the connection closes says so (RFC 9112 section 9.6): otherwise a client sends
         its next request into a connection that is being closed.
@@ -345,7 +345,7 @@ class HttpConnection(TCPServer):
             self._break_cycles()
 
     def _break_cycles(self) -> None:
-        """Break the cycles of a connection that has ended, so that it goes without the collector.
+        """Break the cycles of a connection that has ended, so that its memory is freed without the collector.
 
         One is between protocol and connection, one in Trio's stream, which holds a method of its own. With it
         goes what OpenSSL has for the connection, tens of kilobytes.

@@ -83,7 +83,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
 
         Otherwise a small response would wait behind the buffered bytes of a large one.
         """
-        # Not every system has this (tcp(7)), nor every Python its name.
+        # Neither every system (tcp(7)) nor every Python has this option.
         with suppress(AttributeError, OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
 

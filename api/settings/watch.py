@@ -116,7 +116,7 @@ class Watchers:
             for watch in self._watches[place]:
                 if watch.waits:
                     self._due[watch] = None
-                else:  # it is on its way to reading what has changed, or will be, and wakes nobody
+                else:  # it reads the change soon, and does not wake the next one
                     watch.wake()
         self._wake_next()
 

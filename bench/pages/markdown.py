@@ -40,7 +40,7 @@ def _circumstances(result: RunResult) -> str:
 
 
 def _placed(result: RunResult) -> str:
-    """Return what stands in a result's place of a page: its table by size if it has one."""
+    """Return the text for a result's place in a page: its table by size if it has one."""
     table = pivoted(result)
     if table is None:
         return section(result)

@@ -90,7 +90,7 @@ class CommitAhead(Ahead):
 def finding(blobs: BlobsState, event: BlocksCommitted) -> Callable[[], BlocksCommitted] | None:
     """Return what finds the blocks of `event`, the next to be applied, in a worker thread; see `MadeList`.
 
-    None if it must be applied as it is: a list that is restated depends on more.
+    None if the event cannot be prepared: a restated list depends on more than its blocks.
     """
     container = blobs.find(event.account, event.container)
     if container is None or event.restates:

@@ -19,7 +19,7 @@ from retain.engine.core.snapshot_table import Frozen
 Apply = Callable[[Any, Stamp], None]
 Decide = Callable[[Any, int], Decision[Any]]
 FREED_AT_ONCE = 1_000
-"""Buried things that are freed at once."""
+"""Objects that are freed in one step."""
 
 ENDED_RECORDS = 20_000
 """Most records that turn into garbage in one step of expiry, if no entry alone has more: up to 10 ms."""
@@ -188,7 +188,7 @@ class SharedState:
         self._released.append(name)
 
     def bury(self, things: Sequence[object]) -> None:
-        """Keep many things that live state no longer refers to, so that not all are freed at once.
+        """Keep many objects to which live state no longer refers, so that not all are freed at once.
 
         Freeing 50,000 blocks takes some 10 ms.
         """
@@ -196,7 +196,7 @@ class SharedState:
             self.buried.append(list(things))
 
     def free_some(self) -> None:
-        """Free a part of what is buried."""
+        """Free some of the kept objects."""
         if self.buried:
             last = self.buried[-1]
             del last[-FREED_AT_ONCE:]

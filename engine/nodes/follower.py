@@ -257,7 +257,7 @@ class NodeFollower:
                 self._link.close()
 
     async def _leads(self) -> bool:
-        """Return whether the leader has its lease, as far as the shared log can be asked."""
+        """Return whether the leader has its lease; yes if the shared log does not answer."""
         try:
             head = await self._engine.with_shared(lambda shared: shared.head())
         except Unsettled:

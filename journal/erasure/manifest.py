@@ -104,7 +104,7 @@ class ErasureSearch:
         return Erasures(self._identity, self._seq, tuple(self._entries))
 
     def read(self, most: int | None = None) -> bool:
-        """Read on, to the journal's end.
+        """Continue to read, to the journal's end.
 
         Args:
             most: Only that many frames.
@@ -129,7 +129,7 @@ class ErasureSearch:
         return False
 
     def _read_segment(self, file: SegmentFile, most: int | None, *, growing: bool) -> int:
-        """Read on in one segment; return how many frames were read."""
+        """Continue in one segment; return how many frames were read."""
         opener = file.opener()
         self._identity = opener.identity
         if file.segment.number != self._segment:

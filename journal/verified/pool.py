@@ -111,9 +111,9 @@ class Verifiers:
         return None
 
     def _doubt(self, segment: Segment, reason: str) -> None:
-        """Note what a child found, for a start that does not find it and goes on."""
+        """Log the damage that a child reported, if the start does not find it and goes on."""
         self.notices.append(
-            f"a first reading of {segment.file} failed, a second did not: check disk and memory: {reason}"
+            f"reading {segment.file} failed once, then succeeded; check disk and memory: {reason}"
         )
 
     def close(self) -> None:
@@ -224,7 +224,7 @@ def verifiers(disk: Disk, segments: Sequence[Segment], children: int | None) -> 
 
 
 def _bytes_in(disk: Disk, segments: Sequence[Segment], enough: int) -> int:
-    """Return the size of these segments together; not all of them are looked at if it is `enough`."""
+    """Return the total size of these segments; stop counting once it is `enough`."""
     total = 0
     for segment in segments:
         with disk.open(segment.file) as file:

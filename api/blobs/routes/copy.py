@@ -146,7 +146,7 @@ async def _fetch(
 ) -> tuple[Body, int | None]:
     """Return the source's bytes as a new body, checked against the checksums in the request.
 
-    Also return their CRC-64, if the client sent it or if the operation `answers` one and it costs little.
+    Also return their CRC-64 if the client sent one, or if the operation `answers` one and it costs little.
     """
     md5 = md5_header(call, "x-ms-source-content-md5")
     crc = crc64_header(call, "x-ms-source-content-crc64")

@@ -51,7 +51,7 @@ class Sums:
     framed: bool
     plain_length: int | None
     answers_crc64: bool = True
-    """Whether the answer has a CRC-64: if the client sent one, else where it costs little."""
+    """Whether the answer contains a CRC-64: if the client sent one, or if computing it costs little."""
 
 
 class Stored(NamedTuple):
@@ -76,7 +76,7 @@ class Received:
     framed: bool
 
     def answer_headers(self) -> list[tuple[str, str]]:
-        """Return what a write's response says of its body: its sums, and the frame that was taken off."""
+        """Return the response headers about a write's body: its checksums, and the form that was decoded."""
         headers = sum_headers(self.md5, self.crc64)
         if self.framed:
             headers.append(("x-ms-structured-body", structured_body.HEADER_VALUE))
@@ -204,12 +204,12 @@ def sent_sums(call: Call) -> Sums:
 
 
 def answers_crc64(call: Call) -> bool:
-    """Return whether an answer has a CRC-64 that nobody sent: it costs little, and this version knows it."""
+    """Return whether to answer a CRC-64 that was not sent: it costs little, and the version has it."""
     return crc64.IS_FAST and call.version >= "2019-02-02"
 
 
 def block_wants_md5(call: Call) -> bool:
-    """Return whether a block's MD5 is needed: it is only answered, where it was sent or no CRC-64 is."""
+    """Return whether to compute a block's MD5: it is answered if sent, or without a CRC-64."""
     sums = sent_sums(call)
     return not sums.answers_crc64 or (sums.md5 is not None and not sums.framed)
 

@@ -71,7 +71,7 @@ def _native() -> Any:
 _update: Final = _native()
 
 IS_FAST: Final = _update is not crc64_by_tables
-"""Whether the extra `crc64` is installed: a sum takes so little that every write answers one."""
+"""Whether the extra `crc64` is installed. A CRC-64 then costs so little that every write returns one."""
 
 FAST_BYTES: Final = 1 << 20
 """Most bytes summed in the event loop at once with the extra `crc64`, 0.1 ms."""

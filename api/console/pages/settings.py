@@ -267,7 +267,10 @@ async def _versions(call: PageCall, asked: SettingsQuery, level: str) -> tuple[l
     except Forbidden:
         return [], "Only users who may read all of these settings see their history."
     except RequestError:
-        return [], "Too many requests are reading history at the moment. Nothing is lost: wait a few seconds."
+        return (
+            [],
+            "Too many requests are reading history. Wait a few seconds, and load the page again.",
+        )
 
 
 def _end(versions: list[Version], bound: str) -> int:

@@ -109,7 +109,7 @@ def refuse(server: Server) -> None:
         )
     if server.superuser:
         raise BadTarget(
-            f"the shared log's role {server.role} is a superuser, who passes over every rule; make one that "
+            f"the shared log's role {server.role} is a superuser, whom no rule limits; make one that "
             "owns its database only: CREATE ROLE retain LOGIN; ALTER DATABASE … OWNER TO retain"
         )
     if server.signals:

@@ -61,7 +61,7 @@ def test_a_store_without_a_cluster_is_refused() -> None:
         ("CLUSTER_LINK", "[::]:8079", "cluster.announce: is missing"),
         ("CLUSTER_ANNOUNCE", "10.0.0.1", "must be host:port"),
         ("CLUSTER_ANNOUNCE", "10.0.0.1:0", "needs a port"),
-        ("CLUSTER_ANNOUNCE", "0.0.0.0:8079", "no address of a machine"),
+        ("CLUSTER_ANNOUNCE", "0.0.0.0:8079", "not the address of a machine"),
         ("CLUSTER_GRANT_SECONDS", "3", "at most half of lease_seconds"),
         ("CLUSTER_KEEP_HOURS", "7", "a quarter of retention.erase_within_hours"),
         ("SERVER_WORKERS", "2", "add nodes instead"),

@@ -117,7 +117,7 @@ async def test_a_history_that_is_not_shown_says_why(monkeypatch: pytest.MonkeyPa
         await make(server, {"c": {"a": 2}}, Level.GLOBAL)
         monkeypatch.setattr("retain.api.settings.history.HISTORY_WAITING_MAX", 0)
         text = (await browser.get(page)).text
-        assert "Too many requests are reading history at the moment" in text
+        assert "Too many requests are reading history. Wait" in text
         assert 'history=application#history">Show the history</a>' in text
         sent = form("application", '{"c": {"a": 3}}', tag)
         refused = await browser.send(f"{PAGE}/save", sent, f"{page}&edit=application")

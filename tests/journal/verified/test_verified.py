@@ -246,9 +246,7 @@ def test_what_only_a_child_found_is_a_notice(answer: str) -> None:
         assert ahead.verdict(segments[1], 1) is None
     file = segments[1].file
     reason = {"-odd!": "odd!", "+odd!": "not a verdict: unpack(b) received extra data."}[answer]
-    assert ahead.notices == [
-        f"a first reading of {file} failed, a second did not: check disk and memory: {reason}"
-    ]
+    assert ahead.notices == [f"reading {file} failed once, then succeeded; check disk and memory: {reason}"]
 
 
 def test_small_journals_and_other_disks_start_no_process(tmp_path: Path) -> None:
