@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
+from fractions import Fraction
 from random import Random
 
 import pytest
@@ -12,10 +14,12 @@ from retain.journal import BadTarget, Corrupt, NoSpace, Record, WriteFailed, rep
 from retain.journal.check.verify import FindingKind
 from retain.journal.compaction import rewrite as rewriting
 from retain.journal.format.gaps import GapTable, Run
+from retain.journal.format.limits import PART_ALIGN, PREFIX_BYTES
 from retain.journal.lookup.history import history
 from retain.journal.lookup.index import write_indexes
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Segment, find_segments, list_segments
+from retain.journal.segments.heads import heads
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.journal.format.test_format_document import assert_same
 from tests.kit import plain_reader
@@ -124,6 +128,24 @@ def test_a_dense_segment_is_not_sparse_until_enough_is_erased() -> None:
     assert log.sparse() == []
     log.erase([(seq, BOTH) for seq in range(second.first, third.first)], 7, T0 * 2)
     assert log.sparse(1) == [2]
+
+
+def test_a_segment_with_exactly_the_share_erased_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The share is set to what is erased here, because sizes are whole sectors and seldom make a quarter."""
+    disk, _ = sparse()
+    segment = list_segments(disk)[0]
+    with SegmentFile(disk, segment) as file:
+        start = file.opener().size
+        kept = sum(PREFIX_BYTES + head.prefix.head_length for head in heads(file, start))
+    data = disk.files()[segment.file][start:]
+    zeros = sum(len(run) // PART_ALIGN * PART_ALIGN for run in re.findall(rb"\x00+", data))
+    exactly = Fraction(len(data) - kept, zeros)
+    assert 1 < exactly < rewriting.SPARSE_PART, "one byte in so many is erased"
+
+    monkeypatch.setattr(rewriting, "SPARSE_PART", exactly)
+    assert not rewriting.is_sparse(disk, segment)
+    monkeypatch.setattr(rewriting, "SPARSE_PART", exactly + Fraction(1, len(data)))
+    assert rewriting.is_sparse(disk, segment)
 
 
 def test_only_so_many_segments_are_looked_at_in_one_call() -> None:
