@@ -214,10 +214,19 @@ class Connections:
             if waiting:
                 waiting[0].set()
 
-    def close_unused(self) -> None:
-        """Close connections without a request in hand, because the server stops."""
+    async def close_unused(self) -> None:
+        """Close connections without a request in hand, because the server stops. Called again and again.
+
+        HTTP/2 ends by its own rules (GOAWAY), so a handshake has a moment to end: a client that has sent its
+        part already would take the cut for a broken answer. What has arrived is read first.
+        """
+        now = trio.current_time()
         for stream in list(self._open):
-            if stream.phase in (Phase.HEAD, Phase.IDLE):
+            if stream.retire is not None:
+                await stream.retire()
+            elif stream.phase not in (Phase.HEAD, Phase.IDLE) or stream.has_unread():
+                continue
+            elif not stream.shakes_hands or now - stream.since > PRESSED_HEAD_S:
                 stream.cut()
 
     def cut_all(self) -> None:

@@ -351,6 +351,7 @@ class HttpConnection(TCPServer):
         goes what OpenSSL has for the connection, tens of kilobytes.
         """
         self.__dict__.pop("protocol", None)
+        self.guard.retire = None
         if not isinstance(self.stream, GuardedStream):
             vars(self.stream).clear()
 

@@ -14,6 +14,10 @@ connection;
     -9513, -9515, -9518);
 - a request's task ends with its stream, and counts for its connection and its address until it has ended;
 - a response that breaks off resets its stream, where Hypercorn leaves the client waiting;
+- when the server stops, the first request of a new connection is still answered (few clients repeat it by
+    themselves), later streams are refused and may be sent again elsewhere, and GOAWAY ends each connection
+    once its responses are sent: Hypercorn resets later streams without an error, sends GOAWAY before the last
+    END_STREAM, which then is never sent, and none to idle connections;
 - windows are reopened only when the application reads the body, so that unread bytes of all streams of a
     connection are bounded by the connection's window, 64 KiB; and no number of tiny frames makes the reader
     of the connection wait for a request (`api.server.intake`);
@@ -37,7 +41,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 import trio
-from hypercorn.events import Closed, RawData
+from hypercorn.events import Closed, RawData, Updated
 from hypercorn.events import Event as WireEvent
 from hypercorn.protocol.events import Body, Event, StreamClosed
 from hypercorn.protocol.events import Request as StreamRequest
@@ -66,6 +70,9 @@ addition to two WINDOW_UPDATEs for each DATA frame sent.
 """
 UPDATES_PER_FRAME = 2
 
+FIRST_REQUEST_S = 1.0
+"""Seconds for the first request of a connection that was accepted before the server stops: it is answered."""
+
 CLOSED_AT_ONCE = 8
 """Streams of a connection that has ended which are closed in one turn (`api.server.turns`)."""
 
@@ -90,6 +97,19 @@ class Http2(H2Protocol):
         self._write_timeout = write_timeout
         self._resets = Rate(RESETS)
         self._empty = Rate(EMPTY_FRAMES)
+        self._retiring = False
+        self._has_begun = False
+        guard.retire = self.retire
+
+    async def retire(self) -> None:
+        """Accept no further streams, and end the connection once none is in hand. May be called again."""
+        self._retiring = True
+        await self.has_data.set()
+
+    def _may_retire(self) -> bool:
+        if not self._retiring or self.streams or self.stream_buffers or self._guard.has_unread():
+            return False
+        return self._has_begun or trio.current_time() - self._guard.since > FIRST_REQUEST_S
 
     async def handle(self, event: WireEvent) -> None:
         """Handle an event as Hypercorn does, in slices."""
@@ -122,6 +142,12 @@ class Http2(H2Protocol):
             try:
                 stream_id = next(self.priority)
             except DeadlockError:
+                if self._may_retire():
+                    # Not earlier: clients that use h2 take what follows GOAWAY for an error.
+                    self.connection.close_connection()
+                    await self._flush()
+                    await self.send(Closed())
+                    return
                 await self.has_data.wait()
                 await self.has_data.clear()
             else:
@@ -135,9 +161,12 @@ class Http2(H2Protocol):
                     piece = event.data[start : start + OUTFLOW_BYTES]
                     await super().stream_send(Body(stream_id=event.stream_id, data=piece))
                 await trio.lowlevel.checkpoint()
-            else:
-                if isinstance(event, StreamClosed) and self._is_unfinished(event.stream_id):
+            elif isinstance(event, StreamClosed):
+                if self._is_unfinished(event.stream_id):
                     await self._give_up(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
+                await self._close_stream(event.stream_id)
+                await self.send(Updated(idle=not self.streams))
+            else:
                 await super().stream_send(event)
         except trio.TooSlowError:
             await self._give_up(event.stream_id, h2.errors.ErrorCodes.CANCEL)
@@ -152,6 +181,8 @@ class Http2(H2Protocol):
                 return
             if isinstance(event, h2.events.RequestReceived) and not _is_plain_request(event):
                 self._reset(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+            elif isinstance(event, h2.events.RequestReceived):
+                await self._begin(event)
             elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
                 self._acknowledge(event.stream_id, event.flow_controlled_length)
                 self._reset(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
@@ -160,6 +191,14 @@ class Http2(H2Protocol):
             else:
                 await super()._handle_events([event])
         await self._flush()
+
+    async def _begin(self, event: h2.events.RequestReceived) -> None:
+        if self._has_begun and self.context.terminated.is_set():
+            self._reset(event.stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
+            return
+        self._has_begun = True
+        await self._create_stream(event)
+        await self.send(Updated(idle=not self.streams))
 
     async def _queue(self, event: h2.events.DataReceived) -> None:
         """Pass a piece of a body on; its window is reopened once the application has read it."""

@@ -269,7 +269,7 @@ async def _drain(connections: Connections, patience: float) -> None:
     """Wait until the requests in flight are answered; cut what is left after `patience` seconds."""
     with trio.move_on_after(patience):
         while len(connections):
-            connections.close_unused()
+            await connections.close_unused()
             await trio.sleep(0.02)
     if len(connections):
         LOG.warning("requests cut off by the stop", extra={"facts": {"connections": len(connections)}})

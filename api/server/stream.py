@@ -20,6 +20,7 @@ import select
 import socket
 import sys
 import termios
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
 
@@ -62,6 +63,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.unread_since = math.inf
         """Time since which answers wait for the peer's window without progress (HTTP/2)."""
         self.multiplexed = False
+        self.retire: Callable[[], Awaitable[None]] | None = None
+        """Ends the connection as its protocol wants it, once its requests are answered (HTTP/2)."""
         self.received_end = False
         self.place = counted_address(peer)
         self.waits_for_place = False

@@ -85,3 +85,19 @@ async def test_a_connection_over_tls_needs_no_collector_to_go(
             await eventually(lambda: alive() == before, within_s=5)
         finally:
             gc.enable()
+
+
+async def test_a_stream_that_is_reset_before_its_answer_leaves_nothing(tmp_path: Path) -> None:
+    def talk(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            for _ in range(20):
+                client.connection.reset_stream(client.request(b"/echo/slow/60"))
+            assert client.answer(client.request(b"/echo/a"))[0] == 200
+            [served] = [one for one in gc.get_objects() if isinstance(one, Http2)]
+            trio.from_thread.run(eventually, lambda: not served.stream_buffers)
+
+    certificate, key = certified(tmp_path)
+    config = ServerConfig(bind="127.0.0.1:0", tls_certificate=str(certificate), tls_key=str(key))
+    async with serving(config) as served:
+        await trio.to_thread.run_sync(talk, served.port, certificate)
