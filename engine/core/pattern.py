@@ -14,6 +14,8 @@ class Pattern:
 
     Attributes:
         text: The pattern as written.
+        except_for: Names that it never matches: a reader who may not learn them could guess them
+            piece by piece.
 
     Raises:
         ValueError: A backslash ends the pattern.
@@ -21,6 +23,7 @@ class Pattern:
     """
 
     text: str
+    except_for: re.Pattern[str] | None = None
     _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -28,6 +31,8 @@ class Pattern:
 
     def matches(self, name: str) -> bool:
         """Return whether the whole name matches."""
+        if self.except_for is not None and self.except_for.fullmatch(name) is not None:
+            return False
         return self._compiled.fullmatch(name) is not None
 
 

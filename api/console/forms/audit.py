@@ -32,15 +32,18 @@ class FilterForm(ConsoleForm):
     verb = StringField("Verb", [AnyOf(("", *VERBS), _UNKNOWN)], default="")
     to = StringField("To, not included", [Within(64)], default="")
 
-    def wanted(self, zone: tzinfo) -> Filter | None:
-        """Return the filter; None, with messages beside the fields, if it is not valid."""
+    def wanted(self, zone: tzinfo, except_for: re.Pattern[str] | None = None) -> Filter | None:
+        """Return the filter; None, with messages beside the fields, if it is not valid.
+
+        `except_for` are names that no pattern of resources may match: only the whole name does.
+        """
         if not self.validate():
             return None
         number = (self.resource.data or "").strip().lower()
         by_number = NUMBER.fullmatch(number) is not None
         found = Filter(
             interface=self.interface.data or None,
-            resource=None if by_number else self._pattern("resource"),
+            resource=None if by_number else self._pattern("resource", except_for),
             number=number if by_number else None,
             actor=self._pattern("actor"),
             verb=self.verb.data or None,
@@ -49,12 +52,12 @@ class FilterForm(ConsoleForm):
         )
         return None if self.errors else found
 
-    def _pattern(self, name: str) -> Wanted | None:
+    def _pattern(self, name: str, except_for: re.Pattern[str] | None = None) -> Wanted | None:
         text = (self[name].data or "").strip()
         if not set(text) & set("*?\\"):
             return text or None
         try:
-            return Pattern(text)
+            return Pattern(text, except_for)
         except ValueError:
             self.refuse(
                 name,

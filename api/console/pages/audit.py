@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from quart import Response
 
 from retain.api.admin.log_rows import write_csv
-from retain.api.console.evidence import Evidence
 from retain.api.console.evidence.lines import days
+from retain.api.console.evidence.secrets import area_name, guarded, shown_to
 from retain.api.console.forms.audit import FilterForm
 from retain.api.console.pages.audit_panels import panels
 from retain.api.console.routing.call import PageCall
@@ -31,7 +32,7 @@ _FIELDS: Final = ("interface", "resource", "actor", "verb", "from", "to")
 async def show(call: PageCall) -> Response:
     """Return the timeline, narrowed by the filters in the address."""
     form = FilterForm(call.args)
-    wanted = form.wanted(call.zone)
+    wanted = form.wanted(call.zone, guarded(call.role))
     evidence = call.desk.evidence
     found = TimelinePage((), (), 0, None, None, None)
     if wanted is not None:
@@ -46,10 +47,11 @@ async def show(call: PageCall) -> Response:
         interfaces=list(INTERFACES),
         verbs=list(VERBS),
         found=found,
-        days=days(found.entries, erased, call.zone),
+        days=days(shown_to(call.role, found.entries), erased, call.zone),
         records=call.desk.engine.statistics().seq,
         narrowed=_narrowed(call),
         link=lambda **more: _link(call, more),
+        area_name=partial(area_name, call.role),
         audit_days=call.desk.config.retention.audit_days,
         **await panels(call),
     )
@@ -58,20 +60,20 @@ async def show(call: PageCall) -> Response:
 async def as_csv(call: PageCall) -> Response:
     """Return all matching entries as CSV, newest first; never with values. It is made while it is sent.
 
-    For an auditor, details are left out, because they contain tags.
+    For an auditor, details are left out, because they contain tags, and generated ids of areas.
     """
-    wanted = FilterForm(call.args).wanted(call.zone)
+    wanted = FilterForm(call.args).wanted(call.zone, guarded(call.role))
     if wanted is None:  # the page tells what is wrong with it
         return call.go(f"{AUDIT}?{urlencode(_narrowed(call))}")
-    evidence, details = call.desk.evidence, call.role is Role.ADMINISTRATOR
+    evidence = call.desk.evidence
     before = call.desk.engine.statistics().durable + 1
-    text, following = await evidence.read(_csv, evidence, wanted, before, details)
+    text, following = await evidence.read(_csv, call, wanted, before)
 
     async def sent() -> AsyncIterator[bytes]:
         yield _head() + text
         older = following
         while older is not None:
-            piece, older = await evidence.read(_csv, evidence, wanted, older, details)
+            piece, older = await evidence.read(_csv, call, wanted, older)
             yield piece
 
     response = Response(sent(), content_type="text/csv;charset=utf-8")
@@ -81,10 +83,13 @@ async def as_csv(call: PageCall) -> Response:
     return response
 
 
-def _csv(evidence: Evidence, wanted: Filter, before: int, details: bool) -> tuple[bytes, int | None]:
+def _csv(call: PageCall, wanted: Filter, before: int) -> tuple[bytes, int | None]:
     """Return rows before a record, as many as a page's time allows, and where to continue. Blocking."""
+    evidence = call.desk.evidence
     found = page(evidence.trail, wanted, before=before, rows=CSV_ROWS)
-    entries = found.entries if details else [replace(one, details=None) for one in found.entries]
+    entries = shown_to(call.role, found.entries)
+    if call.role is not Role.ADMINISTRATOR:
+        entries = [replace(one, details=None) for one in entries]
     out = io.StringIO()
     erased = evidence.erasures.of([one.seq for one in entries if one.erased])
     write_csv(entries, out, erased, head=False)

@@ -11,6 +11,7 @@ from quart import Response
 from retain.api.admin.moments import instant
 from retain.api.console.evidence.lines import days
 from retain.api.console.evidence.receipt_page import page as receipt_page
+from retain.api.console.evidence.secrets import shown_to
 from retain.api.console.forms.audit import BAD_MOMENT, NUMBER
 from retain.api.console.pages.audit import AUDIT
 from retain.api.console.pages.audit_panels import slider
@@ -44,7 +45,8 @@ async def show(call: PageCall, number: str) -> Response:
         lambda: records_before(evidence.trail, resource, found.entries[-1].seq, count=CONTEXT)
     )
     changed = changes([*earlier, *reversed(found.records)])
-    erased = await evidence.read(evidence.erasures.of, [one.seq for one in found.entries if one.erased])
+    entries = shown_to(call.role, found.entries)
+    erased = await evidence.read(evidence.erasures.of, [one.seq for one in entries if one.erased])
     first = entry_of(earlier[0]) if earlier else found.entries[-1]
     then = None if at is None else await evidence.read(_then, evidence.trail, resource, at)
     return call.page(
@@ -52,9 +54,9 @@ async def show(call: PageCall, number: str) -> Response:
         status=400 if fault else 200,
         here=AUDIT,
         number=number,
-        name=next((one.subject for one in found.entries if one.subject), ""),
+        name=next((one.subject for one in entries if one.subject), ""),
         found=found,
-        days=days(found.entries, erased, call.zone, changed),
+        days=days(entries, erased, call.zone, changed),
         values=call.role is Role.ADMINISTRATOR,
         at=call.args.get("at", ""),
         fault=fault,

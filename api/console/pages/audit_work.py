@@ -11,6 +11,7 @@ from quart import request as quart_request
 
 from retain.api.admin.moments import instant
 from retain.api.console.evidence.receipt_page import facts_of
+from retain.api.console.evidence.secrets import guarded
 from retain.api.console.forms.audit import BAD_MOMENT, FilterForm
 from retain.api.console.pages.audit import AUDIT
 from retain.api.console.routing.call import PageCall
@@ -57,7 +58,7 @@ async def state(call: PageCall) -> Response:
     """Begin to replay the journal up to a moment."""
     sent = await call.form()
     form = FilterForm(sent)
-    wanted = form.wanted(call.zone)
+    wanted = form.wanted(call.zone, guarded(call.role))
     try:
         at = instant(sent.get("at", "").strip(), call.zone)
     except Invalid:

@@ -47,6 +47,7 @@ class ListRow:
         icon: The icon in front of it.
         count: Blobs in a folder; None for a blob.
         size: Bytes of a blob.
+        type: The content type of a blob; empty if none is stored.
         written: When it was written last.
         ends: Its deadline; None for never.
         held: Under a legal hold.
@@ -58,6 +59,7 @@ class ListRow:
     icon: str
     count: int | None = None
     size: int = 0
+    type: str = ""
     written: int = 0
     ends: int | None = None
     held: bool = False
@@ -151,6 +153,7 @@ def _shown(
             address=blob_address(tenant, container, name),
             icon=icon_of(one, name),
             size=one.size,
+            type=one.headers.content_type or "",
             written=one.modified,
             ends=found.ends(one),
             held=held or name in alone,

@@ -22,6 +22,8 @@ from retain.engine.audit.timeline import TimelinePage, page
 from retain.engine.audit.verify import Verification
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.holds import HoldKind
+from retain.engine.holds.commands import SetHold
 from retain.engine.settings.commands import ImportDocument
 from retain.engine.settings.model import Level, Place, SettingsPolicy
 from retain.journal.check.verify import Finding, FindingKind, Report
@@ -261,6 +263,48 @@ async def test_a_history_shows_values_to_administrators_and_names_to_auditors() 
             assert "other&" not in text
             assert "changed: pin" in text
         assert "It held: pin" in text
+
+
+async def test_an_auditor_learns_no_generated_id_because_it_opens_the_area() -> None:
+    name, number = "5ec7c66f-05c8-4c6f-94d7-c79a47808784", AREA.hex()
+    async with console() as server:
+        made = CreateArea(actor="anonymous", name=name, resource=AREA, values={"pin": SECRET}, ttl=9999)
+        await server.engine.submit(made)
+        hold = {"hold_id": server.engine.entropy(16), "kind": HoldKind.AREA, "names": (name, None)}
+        await server.engine.submit(SetHold(actor="ann", reason="case 7", **hold))
+        paths = (
+            "/console/audit",
+            "/console/audit/csv",
+            f"/console/audit/resources/{number}",
+            f"/console/audit/resources/{number}?at=2400-01-01T00:00",
+            f"/console/audit/resources/{hold['hold_id'].hex()}",
+            f"/console/audit/resources/{number}/receipt",
+            f"/console/audit/resources/{number}/receipt?format=json",
+        )
+        ann, otto = await server.signed_in(), await server.signed_in("Auditor")
+        for path in paths:
+            text = (await otto.get(path)).text
+            assert name not in text, path
+            assert number in text, path
+        for path in paths[:5]:
+            assert name in (await ann.get(path)).text, path
+        for pattern, found in ((name[:4] + "*", 0), (name[:-1] + "?", 0), ("*", 0), (name, 2)):
+            shown = lines((await otto.get(f"/console/audit?resource={pattern}")).text)
+            rows = (await otto.get(f"/console/audit/csv?resource={pattern}")).text
+            assert (len([one for one in shown if number in one]), rows.count(f"area {number}")) == (
+                found,
+                found,
+            )
+            assert name not in rows
+        assert len(lines((await ann.get(f"/console/audit?resource={name[:4]}*")).text)) == 2
+        at = {"at": "2400-01-01T00:00:00", "resource": name}
+        await ann.send("/console/audit/state", at, "/console/audit")
+        assert name in await settled(server, ann)
+        seen = await settled(server, otto)
+        assert name not in seen
+        assert f">area {number}<" in re.sub(r"</?(bdi|wbr)>", "", seen)
+        await otto.send("/console/audit/state", {**at, "resource": f"{name[:4]}*"}, "/console/audit")
+        assert "<dt>Held</dt><dd>nothing</dd>" in await settled(server, otto)
 
 
 async def test_documents_and_blobs_have_histories_too() -> None:

@@ -71,6 +71,17 @@ async def test_a_container_is_shown_by_folders() -> None:
         assert "No blob begins with this" in (await browser.get(at(prefix="9"))).text
 
 
+async def test_the_list_shows_the_type_of_each_blob() -> None:
+    async with console() as server:
+        await put(server, "call.wav")
+        await put(server, "odd.bin", headers=ContentHeaders(content_type="x/<b>\u202e"))
+        await put(server, "plain.bin", headers=ContentHeaders())
+        text = (await (await server.signed_in()).get(AT)).text
+        assert text.count("<bdi>audio/<wbr>wav</bdi>") == 1
+        assert "x/<wbr>&lt;b&gt;" in text
+        assert "\u202e" not in text
+
+
 async def test_pages_follow_one_another_without_gap_or_repetition() -> None:
     async with console() as server:
         wanted = [f"{number:03}.wav" for number in range(120)]
