@@ -104,6 +104,7 @@ async def test_metadata_is_replaced_as_a_whole(client):
     assert answer.headers["etag"] != first.headers["etag"]
     for method in ("GET", "HEAD"):
         found = await client.send(method, "/recordings/a?comp=metadata")
+        assert found.status == 200
         assert {n: v for n, v in found.headers.items() if n.startswith("x-ms-meta-")} == {
             "x-ms-meta-three": "3"
         }

@@ -308,7 +308,8 @@ async def test_the_life_of_a_lease(client):
         ("x-ms-lease-duration", "5"),
         ("x-ms-proposed-lease-id", "none"),
     ):
-        assert (await lease("acquire", wrong)).code == "InvalidHeaderValue"
+        refused = await lease("acquire", wrong)
+        assert (refused.code, refused.xml.findtext("HeaderName")) == ("InvalidHeaderValue", wrong[0])
     assert (await lease("steal")).code == "InvalidHeaderValue"
     assert (await client.send("PUT", "/recordings/a?comp=lease")).code == "MissingRequiredHeader"
     assert (await lease("renew")).code == "MissingRequiredHeader"

@@ -245,6 +245,13 @@ class TestRefused:
         told = [record.facts for record in caplog.records if record.message == "token refused"]  # type: ignore[attr-defined]
         assert told == [{"reason": reason}, {"reason": "not three parts"}]
 
+    async def test_the_log_tells_why_a_token_typed_into_a_form_was_refused(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level("INFO", "retain.identity"):
+            assert await make(Source()).token_login("one.two") is None
+        assert [record.facts for record in caplog.records] == [{"reason": "not three parts"}]  # type: ignore[attr-defined]
+
     async def test_a_token_for_somebody_where_no_audience_is_configured(self) -> None:
         await refuse(make(Source(), audiences=()), sign(CLAIMS))
 

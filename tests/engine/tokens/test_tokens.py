@@ -153,6 +153,19 @@ def test_expiry_takes_record_and_policy(desk: TokenDesk) -> None:
     assert len(desk.policies()) == 1
 
 
+def test_expiry_leaves_the_policy_of_another_token(desk: TokenDesk) -> None:
+    """The container's policies are told apart by their names, in either order."""
+    for days in ((1, 2), (2, 1)):
+        first, second = (desk.issue("recordings", days=count)[0] for count in days)
+        kept = first if days[0] == 2 else second
+        desk.now += DAY
+        desk.sweep()
+        assert desk.policies() == [kept.policy_id]
+        desk.now += DAY
+        desk.sweep()
+        assert desk.policies() == []
+
+
 def test_a_policy_that_its_owner_prolonged_outlives_the_record(desk: TokenDesk) -> None:
     (record,) = desk.issue("recordings", days=1)
     assert record.policy_id is not None
