@@ -14,6 +14,7 @@ import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,12 @@ from retain.journal import Disk
 LOG = logging.getLogger("retain.control")
 LINE_BYTES: Final = 64 << 20
 """Longest request: an import brings whole documents."""
+HELD_BYTES: Final = 128 << 20
+"""Most bytes of all requests that are not complete, together."""
+AT_ONCE: Final = 32
+"""Most connections; each costs a descriptor, and the journal needs them, too."""
+BUSY_S: Final = 1.0
+"""Seconds that one beyond them has for its request, before it is told so."""
 
 Actions = Mapping[str, Callable[..., Awaitable[Any]]]
 
@@ -70,23 +77,41 @@ async def serve_control(
         try:
             listener = trio.SocketListener(listening)
             async with trio.open_nursery() as nursery:
-                await nursery.start(trio.serve_listeners, partial(_answer, actions), [listener])
+                await nursery.start(trio.serve_listeners, partial(_answer, actions, _Held()), [listener])
                 task_status.started(True)
         finally:
             if disk.exists(NAME):
                 disk.unlink(NAME)
 
 
-async def _answer(actions: Actions, stream: trio.SocketStream) -> None:
-    async with stream:
-        try:
-            with trio.fail_after(SECONDS):
-                line = await _line(stream)
-            answer = await _run(actions, line)
+@dataclass(slots=True)
+class _Held:
+    """What all connections hold together."""
+
+    connections: int = 0
+    bytes: int = 0
+
+
+async def _answer(actions: Actions, held: _Held, stream: trio.SocketStream) -> None:
+    held.connections += 1
+    try:
+        async with stream:
+            if held.connections > AT_ONCE:
+                with trio.move_on_after(
+                    BUSY_S
+                ):  # closed before its request is read, it would miss the answer
+                    await stream.receive_some()
+                answer = _refusal("too many commands at once; run it again in a moment", "busy", "invalid")
+            else:
+                with trio.fail_after(SECONDS):
+                    line = await _line(stream, held)
+                answer = await _run(actions, line)
             with trio.fail_after(SECONDS):
                 await stream.send_all(answer)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ValueError):
-            return  # the client disconnected or sent nothing in time: no answer is possible
+    except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ValueError):
+        return  # the client disconnected or sent nothing in time: no answer is possible
+    finally:
+        held.connections -= 1
 
 
 async def _run(actions: Actions, line: bytes) -> bytes:
@@ -118,13 +143,18 @@ def _packed(answer: Mapping[str, Any]) -> bytes:
     return json.dumps(answer, ensure_ascii=False).encode() + b"\n"
 
 
-async def _line(stream: trio.SocketStream) -> bytes:
+async def _line(stream: trio.SocketStream, held: _Held) -> bytes:
     """Return everything up to the first newline. Raises ValueError if there is none within bounds."""
     data = bytearray()
-    while True:
-        chunk = await stream.receive_some()
-        if not chunk or len(data) + len(chunk) > LINE_BYTES:
-            raise ValueError("no line")
-        data += chunk
-        if b"\n" in chunk:
-            return bytes(data.partition(b"\n")[0])
+    try:
+        while True:
+            chunk = await stream.receive_some()
+            held.bytes += len(chunk)
+            if not chunk or len(data) + len(chunk) > LINE_BYTES or held.bytes > HELD_BYTES:
+                held.bytes -= len(chunk)
+                raise ValueError("no line")
+            data += chunk
+            if b"\n" in chunk:
+                return bytes(data.partition(b"\n")[0])
+    finally:
+        held.bytes -= len(data)

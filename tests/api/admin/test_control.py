@@ -7,7 +7,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,40 @@ async def test_a_caller_that_leaves_or_never_ends_does_no_harm(
                 if sent:
                     await stream.send_all(sent)
         monkeypatch.setattr(control, "LINE_BYTES", 1000)
+        assert await asked(tmp_path, "echo") == {}
+
+
+async def test_requests_that_never_end_hold_little_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "HELD_BYTES", 2500)
+    async with serving(tmp_path), AsyncExitStack() as stack:
+        held = [
+            await stack.enter_async_context(await trio.open_unix_socket(str(tmp_path / NAME)))
+            for _ in range(2)
+        ]
+        for stream in held:
+            await stream.send_all(b"x" * 1000)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await held[1].send_all(b"x" * 1000)
+        with suppress(trio.BrokenResourceError):  # it is closed before it has read all
+            assert await held[1].receive_some() == b""
+        assert await asked(tmp_path, "echo", text="x" * 1000) == {"text": "x" * 1000}
+        await held[0].send_all(b"\n")
+        assert b"refused" in await held[0].receive_some()
+        assert await asked(tmp_path, "echo", text="x" * 2000) == {"text": "x" * 2000}
+
+
+async def test_connections_that_say_nothing_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "AT_ONCE", 3)
+    async with serving(tmp_path):
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(await trio.open_unix_socket(str(tmp_path / NAME)))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            with pytest.raises(ActionRefused, match="too many commands at once"):
+                await asked(tmp_path, "echo")
+        await trio.testing.wait_all_tasks_blocked(0.01)
         assert await asked(tmp_path, "echo") == {}
 
 
