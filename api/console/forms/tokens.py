@@ -24,7 +24,12 @@ class GenerateForm(ConsoleForm):
     )
     expiry_time = StringField("Expiration Date, time of day", [Matches(_TIME, "Write the time as 18:00.")])
     timezone = StringField("Timezone", [Filled("Choose a time zone."), Within(64)])
+    containers = StringField("Only these containers", [Within(16_384)], default="")
     revoke = BooleanField("Revoke existing tokens")
+
+    def named(self) -> list[str]:
+        """Return the containers that are named; none for all of them."""
+        return (self.containers.data or "").replace(",", " ").split()
 
     def ends(self) -> str:
         """Return the expiration as ISO 8601, without an offset."""

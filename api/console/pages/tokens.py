@@ -29,6 +29,10 @@ GENERATED: Final = "/console/tokens/generated/<made>"
 REVOKE_ALL: Final = "/console/tokens/revoke-all"
 DAYS: Final = 14
 """Days of the proposed validity."""
+FEW: Final = 20
+"""Containers of a tenant up to which the form does not ask for which of them tokens are made."""
+MOST: Final = 200
+"""Most containers that get tokens at once; their URLs are on one page."""
 MAY: Final = {
     "f": "find by tags",
     "r": "read",
@@ -79,6 +83,9 @@ async def generate(call: PageCall) -> Response:
         return await _page(call, form, tenant, 400)
     try:
         before = await _revocable(call, tenant)
+        containers = await _chosen(call, form, tenant)
+        if containers is None:
+            return await _page(call, form, tenant, 400)
         made = await call.desk.administration.create_tokens(
             actor=call.actor,
             tenant=tenant,
@@ -86,7 +93,7 @@ async def generate(call: PageCall) -> Response:
             expiry=form.ends(),
             timezone=form.timezone.data or "",
             revoke_existing=bool(form.revoke.data),
-            containers=await _containers(call, tenant),
+            containers=containers,
             base=call.base,
         )
     except EngineError as error:
@@ -100,6 +107,22 @@ async def generate(call: PageCall) -> Response:
         Generated(tenant, made, revoked, form.timezone.data or ""), call.desk.engine.entropy
     )
     return call.go(GENERATED.replace("<made>", key))
+
+
+async def _chosen(call: PageCall, form: GenerateForm, tenant: str) -> list[str] | None:
+    """Return the containers that get a token; None, with a message beside the field, if they are too many."""
+    found, named = await _containers(call, tenant), form.named()
+    if unknown := sorted(set(named).difference(found)):
+        form.refuse("containers", f"{tenant} has no container {unknown[0]}.")
+        return None
+    chosen = [name for name in found if name in set(named)] if named else found
+    if len(chosen) > MOST:
+        form.refuse(
+            "containers",
+            f"These are {len(chosen):,} containers. Name those that get a token, at most {MOST} at once.",
+        )
+        return None
+    return chosen
 
 
 async def generated(call: PageCall, made: str) -> Response:
@@ -179,12 +202,16 @@ async def _page(call: PageCall, form: GenerateForm, tenant: str, status: int = 2
     shown = tenant if tenant in tenants else next(iter(tenants), "")
     year = moment_of(call.now).year
     yours = form.timezone.data or "UTC"
+    count = await call.desk.engine.read(lambda state, _: len(state.blobs.accounts.get(shown, ())))
     return call.page(
         "tokens.html",
         status=status,
         here=TOKENS,
         form=form,
         tenants=tenants,
+        chooses=count > FEW or bool(form.named()),
+        count=count,
+        most=MOST,
         groups=await trio.to_thread.run_sync(zone_groups, year),
         yours=(yours, _label(yours, call)),
         **(await _issued(call, shown) if shown else {"tenant": "", "issued": []}),

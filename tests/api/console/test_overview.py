@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from retain.api.console.figures.charts import HEIGHT, bars, nice
 from retain.api.console.figures.traffic import Traffic
 from retain.api.web.metrics import Counters
 from retain.engine.areas import CreateArea
+from retain.engine.core.time import SECOND
+from retain.engine.testing import ManualClock
 from tests.kit.console import Console, console
 
 
@@ -69,6 +72,20 @@ async def test_a_backup_is_seen_and_remembered(tmp_path: Path) -> None:
         later.load()
         assert later.last == server.administration.backups.last
         assert later.last is not None
+
+
+async def test_a_late_backup_is_a_note_with_the_line_that_makes_one(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with console(clock=clock) as server:
+        await server.administration.backups.create(actor="cli", folder=str(tmp_path / "backup"))
+        browser = await server.signed_in()
+        assert "The last backup is" not in (await browser.get("/console")).text
+        last = server.administration.backups.last
+        assert last is not None
+        server.administration.backups.last = replace(last, time=last.time - 27 * 3600 * SECOND)
+        text = (await browser.get("/console")).text
+        assert "The last backup is 27\u00a0h old" in text
+        assert "backup create" in text.partition('id="bk-late"')[2][:200]
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"time": "x", "seq": 1}', b"\xff"])

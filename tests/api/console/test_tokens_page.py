@@ -57,6 +57,29 @@ async def test_the_form_has_the_labels_of_the_original() -> None:
         assert "sig=" not in page.text
 
 
+async def test_a_tenant_of_many_containers_chooses_some_of_them() -> None:
+    config = Config(
+        users=USERS,
+        tenants=(TenantConfig(name="mine", containers=tuple(f"team-{number:03}" for number in range(201))),),
+    )
+    field = "Only these containers"
+    async with console(config) as server:
+        browser = await server.signed_in()
+        assert field in (await browser.get(f"{TOKENS}?tenant=mine")).text
+        assert field not in (await browser.get(f"{TOKENS}?tenant=mytenant")).text
+        asked = {**ASKED, "tenant": "mine"}
+        for containers, words in (
+            ("", "These are 201 containers. Name those that get a token, at most 200 at once."),
+            ("team-001 no-such", "mine has no container no-such."),
+        ):
+            refused = await browser.send(TOKENS, {**asked, "containers": containers})
+            assert refused.status == 400
+            assert words in refused.text
+            assert "sig=" not in refused.text
+        made = urls((await generate(browser, tenant="mine", containers="team-007, team-003")).text)
+        assert list(made) == ["ACCOUNT CONTAINER URL", "TEAM-003 CONTAINER URL", "TEAM-007 CONTAINER URL"]
+
+
 async def test_what_was_generated_is_shown_once() -> None:
     async with console() as server:
         browser = await server.signed_in()
