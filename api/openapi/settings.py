@@ -246,16 +246,17 @@ _SCHEMAS: Final[Doc] = {
             ref("schemas", "SettingsArray"),
         ],
     },
+    # Not recursive: generators of clients leave out operations whose schemas refer to themselves.
     "SettingsArray": {
+        "description": "At no depth is an item an object.",
         "type": "array",
-        "items": {
-            "anyOf": [
-                {"type": ["string", "number", "boolean", "null"]},
-                ref("schemas", "SettingsArray"),
-            ]
-        },
+        "items": {"not": {"type": "object"}},
     },
-    "SettingsObject": {"type": "object", "additionalProperties": ref("schemas", "SettingsValue")},
+    "SettingsObject": {
+        "description": "Each value is again a SettingsValue.",
+        "type": "object",
+        "additionalProperties": True,
+    },
     "SettingsHistory": {"type": "array", "items": _VERSION},
     "SettingsMe": {
         "type": "object",

@@ -20,7 +20,8 @@ def command(shell: str) -> None:
     """Print the completion script for SHELL (bash, zsh or fish).
 
     \b
-    bash: retain completion bash > ~/.local/share/bash-completion/completions/retain
+    bash: mkdir -p ~/.local/share/bash-completion/completions
+          retain completion bash > ~/.local/share/bash-completion/completions/retain
     zsh:  retain completion zsh > "${fpath[1]}/_retain"
     fish: retain completion fish > ~/.config/fish/completions/retain.fish
     """
