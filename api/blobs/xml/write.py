@@ -199,7 +199,7 @@ def container_element(
     lease: tuple[str, str, str | None],
     *,
     metadata: bool,
-    held: bool = False,
+    held: bool,
 ) -> str:
     """Return `<Container>`; its ETag is quoted here, unlike a blob's. `held`: it is under a legal hold."""
     status, state, duration = lease

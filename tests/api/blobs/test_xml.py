@@ -150,7 +150,7 @@ def test_an_empty_page():
 
 def test_a_container_has_a_quoted_etag():
     container = ContainerEntry(bytes(16), WRITTEN, WRITTEN, (("Foo", "1"),), "blob", (), None, None)
-    text = xml_lists.container_element("recordings", container, AVAILABLE, metadata=True)
+    text = xml_lists.container_element("recordings", container, AVAILABLE, metadata=True, held=False)
     page = xml_lists.containers_page(
         "http://h/tenant/", xml_lists.ListingParameters(prefix="r"), [text.encode()], None
     )
@@ -160,7 +160,10 @@ def test_a_container_has_a_quoted_etag():
     assert properties["Etag"] == '"0x8D91C20AE6F18A7"'
     assert properties["PublicAccess"] == "blob"
     assert root.findtext("Containers/Container/Metadata/Foo") == "1"
-    assert "<Metadata" not in xml_lists.container_element("a", container, AVAILABLE, metadata=False)
+    assert properties["HasLegalHold"] == "false"
+    held = xml_lists.container_element("a", container, AVAILABLE, metadata=False, held=True)
+    assert "<Metadata" not in held
+    assert "<HasLegalHold>true</HasLegalHold>" in held
 
 
 def test_a_search_lists_the_named_tags():

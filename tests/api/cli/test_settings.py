@@ -133,6 +133,11 @@ def test_what_is_no_export_is_refused(folder: Path, text: str) -> None:
     result = retain("import", "-", text=text)
     assert result.exit_code == WRONG
     assert "Error" in result.stderr
+    with pytest.raises(Invalid) as refused:
+        document = read_export(text.encode(), 10)
+        unpack(document["application"], document["documents"])
+    is_json = text.startswith(("{", "[")) and text.count('"format"') < 2
+    assert refused.value.reason == ("format" if is_json else "json")
 
 
 def test_a_file_that_is_too_long_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

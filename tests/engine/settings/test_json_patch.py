@@ -86,8 +86,9 @@ def test_appendix_a(section: str, document: Any, patch: Any, result: Any) -> Non
     ],
 )
 def test_what_is_no_patch(patch: Any) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid) as refused:
         run({"a": 1}, patch)
+    assert refused.value.reason == "json-patch"
 
 
 @pytest.mark.parametrize(
