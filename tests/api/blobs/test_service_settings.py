@@ -44,6 +44,13 @@ async def test_what_is_set_is_answered_and_stays_until_it_is_set_again(client):
     assert f"{DELETION}<StaticWebsite><Enabled>false</Enabled></StaticWebsite>" in after
 
 
+async def test_an_account_has_at_most_five_rules_of_cors(client):
+    assert (await client.send("PUT", PROPERTIES, [], properties(f"<Cors>{RULE * 5}</Cors>"))).status == 202
+    assert (await client.send("GET", PROPERTIES)).body.count(b"<CorsRule>") == 5
+    answer = await client.send("PUT", PROPERTIES, [], properties(f"<Cors>{RULE * 6}</Cors>"))
+    assert (answer.status, answer.code) == (400, "InvalidXmlDocument")
+
+
 async def test_two_changes_at_once_both_stay(client):
     parts = {
         "Logging": LOGGING,

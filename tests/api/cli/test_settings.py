@@ -133,9 +133,13 @@ def test_what_is_no_export_is_refused(folder: Path, text: str) -> None:
     result = retain("import", "-", text=text)
     assert result.exit_code == WRONG
     assert "Error" in result.stderr
-    with pytest.raises(Invalid) as refused:
+
+    def read() -> None:
         document = read_export(text.encode(), 10)
         unpack(document["application"], document["documents"])
+
+    with pytest.raises(Invalid) as refused:
+        read()
     is_json = text.startswith(("{", "[")) and text.count('"format"') < 2
     assert refused.value.reason == ("format" if is_json else "json")
 

@@ -514,6 +514,20 @@ class TestSlowing:
             await throttle.turn(place, name)
             assert (trio.current_time() > start) is waits
 
+    async def test_who_logged_in_last_stays_known_longest(
+        self, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("retain.api.identity.throttle.KNOWN_MAX", 2)
+        throttle = Throttle(self.OPTIONS)
+        for number, name in ((1, "ann"), (2, "bob"), (1, "ann"), (3, "carl")):
+            throttle.succeeded(f"192.0.2.{number}", name)
+        for place, name, waits in (("192.0.2.1", "ann", False), ("192.0.2.2", "bob", True)):
+            for number in range(4):
+                await throttle.turn(f"198.51.100.{number}", name)
+            start = trio.current_time()
+            await throttle.turn(place, name)
+            assert (trio.current_time() > start) is waits
+
     async def test_all_who_bring_the_same_wrong_password_are_answered_by_one_verification(
         self, autojump_clock: object
     ) -> None:

@@ -144,6 +144,15 @@ def test_nesting_cannot_grow_without_bound() -> None:
         run({"a": {}}, [{"op": "add", "path": "/a" * (n + 1), "value": {}} for n in range(80)])
 
 
+@pytest.mark.parametrize("op", ["add", "replace"])
+def test_a_value_may_nest_as_deep_as_the_limit(op: str) -> None:
+    step = {"op": op, "path": "/a", "value": {"b": {"c": 1}}}
+    assert run({"a": 1}, [step], max_depth=3) == {"a": {"b": {"c": 1}}}
+    with pytest.raises(Invalid) as refused:
+        run({"a": 1}, [step], max_depth=2)
+    assert refused.value.reason == "depth"
+
+
 def test_all_or_nothing() -> None:
     document = {"a": 1}
     with pytest.raises(PreconditionFailed):
