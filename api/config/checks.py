@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Final
 from urllib.parse import urlsplit
 
 _HOST = re.compile(r"[A-Za-z0-9.\-]+")
@@ -92,13 +93,20 @@ def log_name(value: str) -> str | None:
     return None
 
 
+_MAPPED_BITS: Final = 96
+"""Bits before the IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2). Addresses are compared as IPv4 then."""
+
+
 def networks(values: tuple[str, ...]) -> str | None:
     """Check for IP addresses or networks in CIDR form."""
     for value in values:
         try:
-            ipaddress.ip_network(value)
+            network = ipaddress.ip_network(value)
         except ValueError:
             return f"{value!r} is not an IP address or network"
+        mapped = network.network_address.ipv4_mapped if network.version == 6 else None
+        if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+            return f"{value!r} is IPv4 in IPv6 form; write {mapped}/{network.prefixlen - _MAPPED_BITS}"
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from retain.api.config.load import ServerConfig
-from retain.api.http.addresses import Networks
+from retain.api.http.addresses import Networks, parse_address
 from retain.api.http.external import ExternalUrl, client_address, unusable
 from retain.api.http.message import Request
 
@@ -46,11 +46,12 @@ class Seen:
         self.due = now + PAUSE_S
         headers = [name for name in FORWARDING if request.header_values(name)]
         trusted = self._url.is_trusted(request.peer)
+        client = client_address(request, self._trusted)
         self._kinds[trusted, bool(headers)] = {
-            "peer": request.peer,
+            "peer": str(parse_address(request.peer) or request.peer),
             "trusted": trusted,
             "headers": headers,
-            "client": client_address(request, self._trusted),
+            "client": str(parse_address(client) or client),
             "base_url": self._url.base(request),
             "unusable": unusable(request) if trusted else [],
         }

@@ -124,6 +124,8 @@ def _toml(tables: dict[str, dict[str, Any]]) -> str:
         ("[identity]\njwt_jwks = 'https://[::1/keys'", "identity.jwt_jwks", "https"),
         ("[audit]\norigin = 'a b'", "audit.origin", "without spaces"),
         ("[settings]\nhistory_days = 40\n[retention]\naudit_days = 30", "settings.history_days", "greater"),
+        ("[server]\ntrusted_proxies = ['::ffff:10.0.0.5']", "server.trusted_proxies", "write 10.0.0.5/32"),
+        ("[server]\ntrusted_proxies = ['::ffff:10.0.0.0/104']", "server.trusted_proxies", "write 10.0.0.0/8"),
         ("x = = 1", "", "is not TOML"),
     ],
 )
