@@ -1,6 +1,7 @@
 """Delivers events to webhooks: in the order of the journal, at least once, with retries.
 
-Each webhook has a task that reads the journal from the last record delivered. So an address that is down for
+Each webhook has a task that reads the journal from the last record delivered; those that stand at the same
+record share what is read. So an address that is down for
 a day costs no memory, and delivery resumes there after a restart. Each attempt builds the event from its
 record: an event whose record was erased meanwhile is not sent.
 """
@@ -43,6 +44,8 @@ READ_RECORDS: Final = 512
 """Records looked at in one go."""
 POLL_S: Final = 5.0
 """The journal's own records, of erasures, are noticed after this long."""
+GATHER_S: Final = 0.02
+"""Seconds after a change before it is read: what follows it meanwhile is read with it, in one go."""
 SAVE_S: Final = 1.0
 """Seconds between two writes of the delivery state: after a crash, events sent in between are sent again."""
 ATTEMPT_S: Final = 30.0
@@ -74,6 +77,34 @@ class DeliveryCounts:
     trouble: str = ""
 
 
+class SharedFeed:
+    """Reads events once for all webhooks that ask for the same ones at the same time.
+
+    Nothing is kept after that: a webhook that is behind reads on its own, and finds what was erased meanwhile
+    erased.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self.at = feed.at
+        self._feed = feed
+        self._reading: dict[int, tuple[trio.Event, list[tuple[Sequence[Notification], int]]]] = {}
+
+    async def after(self, seq: int, durable: int) -> tuple[Sequence[Notification], int]:
+        """Return the events after record `seq`, and the last record examined. Raises `Unavailable`."""
+        while (reading := self._reading.get(seq)) is not None:
+            done, read = reading
+            await done.wait()
+            if read:
+                return read[0]
+        done, read = self._reading[seq] = trio.Event(), []
+        try:
+            read.append(await trio.to_thread.run_sync(self._feed.after, seq, durable, READ_RECORDS))
+            return read[0]
+        finally:  # if it failed or was cancelled, the next one tries itself
+            del self._reading[seq]
+            done.set()
+
+
 class Webhook:
     """One webhook.
 
@@ -81,7 +112,7 @@ class Webhook:
         config: Its configuration.
         engine: The engine whose changes it is notified of.
         delivery: The delivery state.
-        trail: The places of the journal's records.
+        feed: Where it reads its events, which all webhooks share.
         source: CloudEvents' `source`.
         url_of: Returns the URL of an account.
         poster: Sends a request; see `post`.
@@ -92,7 +123,7 @@ class Webhook:
         config: WebhookConfig,
         engine: Engine,
         delivery: DeliveryState,
-        trail: Trail,
+        feed: SharedFeed,
         *,
         source: str,
         url_of: Callable[[str], str],
@@ -105,7 +136,7 @@ class Webhook:
         self._grid = config.schema == "eventgrid"
         self._validated = not self._grid
         self._engine = engine
-        self._feed = Feed(trail)
+        self._feed = feed
         self._key = secret_bytes(config.secret)
         self._source = source
         self._url_of = url_of
@@ -120,9 +151,7 @@ class Webhook:
             durable = self._engine.statistics().durable
             wake = self.wake = trio.Event()
             try:
-                happened, last = await trio.to_thread.run_sync(
-                    self._feed.after, self.delivery.seq, durable, READ_RECORDS
-                )
+                happened, last = await self._feed.after(self.delivery.seq, durable)
             except EngineError:
                 LOG.warning("the journal cannot be read", extra={"facts": {"webhook": self.config.name}})
                 await trio.sleep(POLL_S)
@@ -138,6 +167,7 @@ class Webhook:
             if last >= durable:
                 with trio.move_on_after(POLL_S):
                     await wake.wait()
+                    await trio.sleep(GATHER_S)
 
     def wants(self, notification: Notification) -> bool:
         """Return whether the configuration selects this event for the webhook."""
@@ -313,7 +343,7 @@ class Notifier:
         self._source = source
         self._url_of = url_of
         self._poster = poster
-        self._trail = trail or Trail(engine.disk)
+        self._feed = SharedFeed(Feed(trail or Trail(engine.disk)))
         self._changed = trio.Event()
 
     async def load(self) -> None:
@@ -336,7 +366,7 @@ class Notifier:
                 config,
                 self._engine,
                 delivery,
-                self._trail,
+                self._feed,
                 source=self._source,
                 url_of=self._url_of,
                 poster=self._poster,

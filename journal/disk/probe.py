@@ -39,10 +39,14 @@ def access_of(path: Path) -> Access | None:
 
 
 def accesses_below(folder: Path) -> Iterator[Access]:
-    """Yield who may use each file in `folder`, if there is such a folder. Raises OSError."""
+    """Yield who may use each file in `folder`, if there is such a folder. Raises OSError.
+
+    A symbolic link, which no server follows, is not followed here either: the advice about its mode would be
+    carried out on another's file.
+    """
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
-            if (found := access_of(path)) is not None:
+            if not path.is_symlink() and (found := access_of(path)) is not None:
                 yield found
 
 

@@ -72,6 +72,16 @@ def test_open_modes_are_found(data: Path) -> None:
     assert str(key) in found["keys"][0]["advice"]
 
 
+def test_the_mode_of_what_a_link_among_the_accounts_leads_to_is_nobodys_advice(
+    data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "foreign").write_text("another's")
+    (tmp_path / "foreign").chmod(0o644)
+    (data / "accounts" / "another").symlink_to(tmp_path / "foreign")
+    found = looked("--data", str(data), exit_code=DONE)
+    assert [one["level"] for one in found["keys"]] == [FINE]
+
+
 def test_a_damaged_journal_is_found(data: Path) -> None:
     segment = min((data / "journal").iterdir())
     written = bytearray(segment.read_bytes())

@@ -7,14 +7,16 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from retain.api.blobs.wire import etag
@@ -26,6 +28,7 @@ from retain.api.notifications.post import Outcome
 from retain.engine import Engine
 from retain.engine.audit import feed
 from retain.engine.blobs.commands import DeleteBlob
+from retain.engine.core.errors import Unavailable
 from retain.engine.history.slice import RecordChange
 from retain.engine.testing import open_memory_engine
 from retain.journal import Part
@@ -402,6 +405,67 @@ async def test_a_request_that_hangs_is_given_up_and_holds_one_of_two_threads(
         release.set()
     assert [outcome.word for outcome in outcomes] == ["it does not answer in time"] * 4
     assert len(calls) == 2
+
+
+class SlowFeed:
+    """A feed whose reads wait until `go` is set, and then bring the next of `answers`."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[int] = []
+        self.go = threading.Event()
+
+    def at(self, _seq: int) -> None:
+        raise NotImplementedError
+
+    def after(self, seq: int, _durable: int, _most: int) -> Any:
+        self.asked.append(seq)
+        assert self.go.wait(60)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def read_together(slow: SlowFeed, seqs: list[int], *, give_up: int | None = None) -> list[Any]:
+    """What each of some readers that ask at the same time is told; the first may be given up meanwhile."""
+    shared = module.SharedFeed(cast("Any", slow))
+    found: list[Any] = [None] * len(seqs)
+    scopes = [trio.CancelScope() for _ in seqs]
+
+    async def read(number: int) -> None:
+        with scopes[number]:
+            try:
+                found[number] = await shared.after(seqs[number], 99)
+            except Unavailable as error:
+                found[number] = error.message
+
+    async with trio.open_nursery() as nursery:
+        for number in range(len(seqs)):
+            nursery.start_soon(read, number)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        if give_up is not None:
+            scopes[give_up].cancel()
+        slow.go.set()
+    return found
+
+
+async def test_webhooks_at_the_same_record_share_what_is_read() -> None:
+    slow = SlowFeed(([], 7), ([], 7), ([], 7))
+    assert await read_together(slow, [3, 3, 3, 5, 3, 3]) == [([], 7)] * 6
+    assert sorted(slow.asked) == [3, 5]
+
+
+async def test_a_read_that_fails_is_repeated_by_one_of_those_who_wait_for_it() -> None:
+    slow = SlowFeed(Unavailable("no disk"), ([], 7))
+    assert await read_together(slow, [3, 3, 3]) == ["no disk", ([], 7), ([], 7)]
+    assert slow.asked == [3, 3]
+
+
+async def test_who_waits_for_a_read_may_be_given_up_and_the_others_are_told() -> None:
+    slow = SlowFeed(([], 7))
+    assert await read_together(slow, [3, 3, 3], give_up=1) == [([], 7), None, ([], 7)]
+    assert slow.asked == [3]
 
 
 async def test_dead_letters_are_bounded() -> None:
