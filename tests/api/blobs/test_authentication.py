@@ -13,6 +13,9 @@ from retain.api.blobs.sas.issue import issue_service_sas
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.http.message import BadRequest, BodyTooLarge, BodyTooSlow, RequestError, UnexpectedError
 from retain.engine import EngineClosed, StorageFailed, StorageFull
+from retain.engine.blobs.events import BlobPut
+from retain.engine.wire import from_record
+from retain.journal import scan
 from tests.kit.blob_client import HOST, HOUR, KEYS, blob_client
 from tests.kit.requests import make_request
 
@@ -319,3 +322,21 @@ async def test_a_copy_refuses_foreign_authorization_and_sources_too_large(client
     url = ("x-ms-copy-source", f"http://{HOST}/tenant/recordings/a")
     answer = await client.send("PUT", "/recordings/b", [url, ("x-ms-copy-source-authorization", "Bearer x")])
     assert answer.code == "UnsupportedHeader"
+
+
+async def test_a_record_says_what_kind_of_credential_wrote_it(client):
+    acl = "/recordings?restype=container&comp=acl"
+    policy = (
+        b"<SignedIdentifiers><SignedIdentifier><Id>uploads</Id><AccessPolicy><Expiry>2100-01-01</Expiry>"
+        b"<Permission>rcw</Permission></AccessPolicy></SignedIdentifier></SignedIdentifiers>"
+    )
+    assert (await client.send("PUT", acl, [], policy)).status == 200
+    tokens = {
+        "ad-hoc token": client.service_sas("cw"),
+        "token of policy uploads": client.service_sas(None, expiry=None, policy="uploads"),
+        "account token": client.account_sas("cw"),
+    }
+    for token in tokens.values():
+        assert (await client.put("a", b"1", sas=token)).status == 201
+    written = [event for record in scan(client.disk) if isinstance(event := from_record(record), BlobPut)]
+    assert [event.actor for event in written] == list(tokens)

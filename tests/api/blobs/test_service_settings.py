@@ -51,6 +51,14 @@ async def test_an_account_has_at_most_five_rules_of_cors(client):
     assert (answer.status, answer.code) == (400, "InvalidXmlDocument")
 
 
+async def test_the_name_of_a_page_has_at_most_1024_characters(client):
+    for length, status in ((1024, 202), (1025, 400)):
+        website = f"<Enabled>true</Enabled><IndexDocument>{'x' * length}</IndexDocument>"
+        document = properties(f"<StaticWebsite>{website}</StaticWebsite>")
+        assert (await client.send("PUT", PROPERTIES, [], document)).status == status
+    assert b"x" * 1024 + b"</IndexDocument>" in (await client.send("GET", PROPERTIES)).body
+
+
 async def test_two_changes_at_once_both_stay(client):
     parts = {
         "Logging": LOGGING,
