@@ -79,6 +79,7 @@ NOT_RUN = {
     "systemctl": "needs systemd: tests/deploy/test_systemd_unit.py",
     "retain audit verify --bodies": "tests/api/cli; here it stands beside systemctl",
     "retain backup verify /media": "needs a medium: tests/api/cli/test_backup.py",
+    "retain settings export shop --data OLD": "needs two folders: tests/api/cli/test_settings.py",
     "rclone copy azurite:": "needs Azurite; coming-from-azure.md runs the same command",
 }
 """Beginnings of blocks `sh`, and what tries them."""
