@@ -51,6 +51,7 @@ PROGRAMS: Mapping[str, Sequence[tuple[str, str]]] = {
     ),
     "blobs": (
         ("python/recordings.py", f"{_WITH_KEYS} python3 examples/python/recordings.py"),
+        ("python/test_recordings.py", "pytest -q examples/python/test_recordings.py"),
         ("javascript/recordings.mjs", f"{_WITH_KEYS} node examples/javascript/recordings.mjs"),
         ("python/metadata.py", f"{_WITH_KEYS} python3 examples/python/metadata.py"),
         ("python/parquet.py", f"{_WITH_KEYS} python3 examples/python/parquet.py"),

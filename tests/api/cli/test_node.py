@@ -168,9 +168,12 @@ def test_a_secret_that_cannot_be_read_says_what_to_do(
 ) -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'retain[cluster]'")
 
-    def read(_: Path) -> bytes:
-        raise error
+    def read(path: Path) -> bytes:
+        if path.name == "secret":
+            raise error
+        return read_bytes(path)
 
+    read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", read)
     refused = run("node", "init")
     assert refused.exit_code == 2
