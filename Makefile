@@ -39,8 +39,8 @@ $(VENV)/.installed: pyproject.toml
 serve: $(VENV)/.runnable ## Start the server on DATA=./retain-data, at BIND=127.0.0.1:8080
 	$(BIN)/retain serve --data $(DATA) $(if $(BIND),--bind $(BIND))
 
-test: $(VENV)/.installed ## Run all tests, one process per core
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+test: $(VENV)/.installed ## Run all tests, one process more than there are cores: many tests wait for other processes
+	$(BIN)/python -m pytest -q -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist worksteal
 
 again: $(VENV)/.installed ## Run the tests that failed last once more, one after the other
 	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
