@@ -34,7 +34,7 @@ HELD_BYTES: Final = 128 << 20
 AT_ONCE: Final = 32
 """Most connections; each costs a descriptor, and the journal needs them, too."""
 BUSY_S: Final = 1.0
-"""Seconds that one beyond them has for its request, before it is told so."""
+"""Seconds in which a connection beyond `AT_ONCE` may send its request, which is then refused."""
 
 Actions = Mapping[str, Callable[..., Awaitable[Any]]]
 

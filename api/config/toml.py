@@ -1,4 +1,4 @@
-"""TOML: what it refuses is told with its line, and with the line that it contradicts."""
+"""Reads TOML. An error names the line, and the earlier line that it contradicts."""
 
 from __future__ import annotations
 

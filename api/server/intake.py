@@ -1,7 +1,7 @@
 """The received part of a request that its task has not taken yet: one piece, however the client sent it.
 
 Replaces Hypercorn's queue of messages. That queue holds a few messages of any size and blocks its writer when
-it is full. So many tiny frames for a task that reads nothing would block the reader of the connection, which
+it is full. A few tiny frames for a task that reads nothing would block the reader of the connection, which
 then notices neither other streams nor the end of the connection.
 """
 

@@ -1,7 +1,7 @@
 """What an auditor may not see of names: the generated id of an area, with which anybody reads its values.
 
-The area is shown by its number instead. Whoever has an id, such as from a complaint, finds its records by the
-whole id.
+The area is shown by its number instead. A reader who knows an id, for example from a complaint, finds
+its records by the whole id.
 """
 
 from __future__ import annotations
