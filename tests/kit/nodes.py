@@ -168,13 +168,8 @@ def shared_names(disk: object) -> list[str]:
     return keys + ([f"accounts/{name}" for name in disk.names("accounts")] if disk.exists("accounts") else [])
 
 
-def begun(options: Options | None = None) -> Site:
-    """Return a cluster that was begun on the empty folder of node `a`."""
-    clock = ManualClock()
-    clock.monotonic()
-    server = MemoryServer(clock.monotonic)
-    site = Site(clock, server, Network(), options or Options(erase_interval_s=3600.0))
-    disk = site.disks["a"] = MemoryDisk()
+def begin_cluster(disk: MemoryDisk, server: MemoryServer) -> None:
+    """Begin a cluster on an empty folder, as `retain node init` does."""
     journal = open_journal(disk, lambda record: None, options=JournalOptions(ballast_bytes=0, shared=True))
     head = journal.head
     shared = MemoryShared(server)
@@ -183,6 +178,16 @@ def begun(options: Options | None = None) -> Site:
     shared.keep(SharedFiles(disk, SECRET, shared_names).changes(), shared.head().term)
     shared.close()
     journal.close()
+
+
+def begun(options: Options | None = None) -> Site:
+    """Return a cluster that was begun on the empty folder of node `a`."""
+    clock = ManualClock()
+    clock.monotonic()
+    server = MemoryServer(clock.monotonic)
+    site = Site(clock, server, Network(), options or Options(erase_interval_s=3600.0))
+    disk = site.disks["a"] = MemoryDisk()
+    begin_cluster(disk, server)
     return site
 
 

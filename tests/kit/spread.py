@@ -14,7 +14,6 @@ from threading import RLock
 from typing import Any, cast
 
 from retain.engine import Clock, Command, Engine, EngineAccess
-from retain.engine.audit.checkpoints import ensure_key
 from retain.engine.following.follower import Follower
 from retain.engine.nodes.files import SharedFiles
 from retain.engine.nodes.node import NodeEngine
@@ -22,12 +21,11 @@ from retain.engine.nodes.open import open_node
 from retain.engine.nodes.options import Cluster, NodeOptions
 from retain.engine.options import Options
 from retain.engine.testing import ManualClock, SteppedClock, open_memory_engine
-from retain.journal import JournalOptions, open_journal
 from retain.journal.testing.memory import MemoryDisk
 from retain.journal.testing.sectors import Inode
 from retain.journal.testing.shared import MemoryServer, MemoryShared
 from tests.kit.following import Spread, access
-from tests.kit.nodes import SECRET, Network, shared_names, until
+from tests.kit.nodes import SECRET, Network, begin_cluster, shared_names, until
 
 NODES = ("a", "b", "c")
 LONG_S = 4e9
@@ -109,7 +107,7 @@ async def _nodes(
     """Run three nodes, the first of which leads, on `disk`."""
     server, network = MemoryServer(clock.monotonic), Network()
     disks = {NODES[0]: disk} | {name: MemoryDisk() for name in NODES[1:]}
-    _begin(disk, server)
+    begin_cluster(disk, server)
     _with_one_store(list(disks.values()))
     async with AsyncExitStack() as stack:
         nodes = []
@@ -127,14 +125,3 @@ async def _nodes(
             await until(lambda: node.role != "waiting", 60)  # noqa: B023
             nodes.append(node)
         yield nodes
-
-
-def _begin(disk: MemoryDisk, server: MemoryServer) -> None:
-    journal = open_journal(disk, lambda _: None, options=JournalOptions(ballast_bytes=0, shared=True))
-    head = journal.head
-    shared = MemoryShared(server)
-    shared.create(journal.identity, head.seq, head.root, head.segment)
-    ensure_key(disk, os.urandom)
-    shared.keep(SharedFiles(disk, SECRET, shared_names).changes(), shared.head().term)
-    shared.close()
-    journal.close()

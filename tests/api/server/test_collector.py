@@ -20,6 +20,18 @@ def settled() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
+class Cycle:
+    """An object that only the collector frees."""
+
+    freed = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        Cycle.freed += 1
+
+
 def walked() -> int:
     return sum(len(gc.get_objects(generation)) for generation in (0, 1, 2))
 
@@ -51,39 +63,21 @@ def test_a_full_collection_meets_only_what_is_new(loaded: int, request: pytest.F
 
 @pytest.mark.usefixtures("settled")
 def test_young_cycles_are_still_freed() -> None:
-    freed = 0
-
-    class Cycle:
-        def __init__(self) -> None:
-            self.itself = self
-
-        def __del__(self) -> None:
-            nonlocal freed
-            freed += 1
-
+    before = Cycle.freed
     for _ in range(100_000):
         Cycle()
-    assert freed > 50_000
+    assert Cycle.freed - before > 50_000
 
 
 @pytest.mark.usefixtures("settled")
 def test_what_survives_a_collection_inside_a_request_is_freed_after_it() -> None:
-    freed = 0
-
-    class Cycle:
-        def __init__(self) -> None:
-            self.itself = self
-
-        def __del__(self) -> None:
-            nonlocal freed
-            freed += 1
-
+    before = Cycle.freed
     for _ in range(200):
         request = [Cycle() for _ in range(20)]
         gc.collect()
         request.clear()
     gc.collect()
-    assert freed == 200 * 20
+    assert Cycle.freed - before == 200 * 20
 
 
 def test_unsettle_takes_everything_back() -> None:
