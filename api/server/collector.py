@@ -43,9 +43,6 @@ SWITCH_S = 0.0005
 """Seconds for which a computing thread may keep others waiting; Python's own is ten times that."""
 _OWN_SWITCH_S = 0.005
 
-MOST_WALKED = GEN0 * ((GEN1 + 1) * (GEN2 + 2) + 1) + KEPT_UNFROZEN
-"""About as many objects as a full collection can meet under this rule."""
-
 
 def settle() -> None:
     """Freeze present objects and those that survive a full collection later; let threads switch often.
@@ -64,7 +61,7 @@ def settle() -> None:
 
 
 def unsettle() -> None:
-    """Undo `settle`; for tests, and for programs that embed the server."""
+    """Undo `settle`, for a process that goes on without a server, as tests do."""
     if _freeze_survivors in gc.callbacks:
         gc.callbacks.remove(_freeze_survivors)
     gc.unfreeze()

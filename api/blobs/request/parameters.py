@@ -177,13 +177,14 @@ _TAKEN_HEADERS: Final = {
     operation: _COMMON_HEADERS | honoured | HARMLESS_HEADERS.get(operation, _NONE)
     for operation, honoured in HEADERS.items()
 }
-_TAKEN_PARAMETERS: Final = {
+TAKEN_PARAMETERS: Final = {
     operation: _COMMON_PARAMETERS
     | SAS_PARAMETERS
     | PARAMETERS.get(operation, _NONE)
     | HARMLESS_PARAMETERS.get(operation, _NONE)
     for operation in Op
 }
+"""All query parameters that each operation may be sent, in lower case."""
 
 
 def check_request(operation: Op, headers: Mapping[str, str], query: Query) -> None:
@@ -198,7 +199,7 @@ def check_request(operation: Op, headers: Mapping[str, str], query: Query) -> No
             if value and value.lower() not in HARMLESS_VALUES.get(name, _NONE):
                 code = "ConditionHeadersNotSupported" if name in _CONDITIONS else "UnsupportedHeader"
                 raise AzureError(code, extras=(("HeaderName", name),))
-    parameters = _TAKEN_PARAMETERS[operation]
+    parameters = TAKEN_PARAMETERS[operation]
     for name, value in query.values.items():
         if value and name not in parameters:
             raise AzureError("UnsupportedQueryParameter", extras=(("QueryParameterName", name),))
@@ -210,8 +211,3 @@ def takes_header(operation: Op, name: str) -> bool:
         return True
     taken = _TAKEN_HEADERS[operation]
     return name in taken or (name.startswith(METADATA_PREFIX) and METADATA_PREFIX in taken)
-
-
-def takes_parameter(operation: Op, name: str) -> bool:
-    """Return whether an operation may be sent a query parameter, by its lower-case name."""
-    return name in _TAKEN_PARAMETERS[operation]
