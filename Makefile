@@ -10,7 +10,7 @@ COUNT ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: again bench-check cluster nodes workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
+.PHONY: again bench-check faults nodes workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,7 +94,7 @@ crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and 
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto --dist worksteal -o faulthandler_timeout=7200 \
 		tests/journal tests/engine tests/test_crash_server.py tests/test_forgetting.py tests/api/areas/test_server.py
 
-cluster: $(VENV)/.installed ## Kill, pause and cut off nodes and PostgreSQL for MINUTES=10, and check every answer; ARGS="--seed 7"
+faults: $(VENV)/.installed ## Kill, pause and cut off nodes and PostgreSQL for MINUTES=10, and check every answer; ARGS="--seed 7"
 	$(BIN)/python -m tests.cluster --minutes $(MINUTES) $(ARGS)
 
 hostile: $(VENV)/.installed ## Attack a real server, an innocent client beside each attack; ARGS="resets --scale 0.1" chooses

@@ -1,1 +1,1 @@
-"""The campaign over several nodes, `make cluster`; tests/test_nodes.py is its small form."""
+"""The campaign over several nodes, `make faults`; tests/test_nodes.py is its small form."""
