@@ -16,7 +16,13 @@ from retain.api.blobs.routes import TABLE
 from retain.api.blobs.routes.listing import included
 from retain.api.blobs.sas.fields import ALL as SAS_PARAMETERS
 from retain.api.blobs.sas.permissions import Operation, authorize
-from retain.api.blobs.wire.address import Address, host_account, parse_address, parse_in_batch
+from retain.api.blobs.wire.address import (
+    Address,
+    host_account,
+    parse_address,
+    parse_in_batch,
+    split_location,
+)
 from retain.api.blobs.wire.engine_errors import from_engine, from_request
 from retain.api.blobs.wire.errors import AzureError, invalid_header, invalid_parameter, render
 from retain.api.blobs.wire.names import check_blob, check_container
@@ -37,6 +43,8 @@ _MAX_CLIENT_ID: Final = 1024
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 _MAY_BE_IN_A_BATCH: Final = frozenset({Operation.DELETE_BLOB, Operation.SET_BLOB_TIER})
+
+_READS: Final = frozenset({"GET", "HEAD"})
 
 _WRITES_TAGS: Final = frozenset(
     {Operation.PUT_BLOB, Operation.PUT_BLOB_FROM_URL, Operation.PUT_BLOCK_LIST, Operation.COPY_BLOB}
@@ -72,7 +80,7 @@ class BlobInterface:
             name="blobs",
             handle=self.handle,
             error=self.error,
-            claims=lambda segment: self._site.keys_of(segment) is not None,
+            claims=lambda segment: self._site.keys_of(split_location(segment)[0]) is not None,
             host_suffixes=self._site.host_suffixes,
             about="Recordings and exports in containers, for clients of Azure Blob Storage. "
             "Its tokens come from: retain token create ACCOUNT.",
@@ -170,6 +178,8 @@ class BlobInterface:
         if query.doubled and (doubled := query.doubled - SAS_PARAMETERS):
             name = min(doubled)
             raise invalid_parameter(name, query.get(name) or "", "Given more than once.")
+        if address.secondary and request.method not in _READS:
+            raise AzureError("InsufficientAccountPermissions")
         restype, comp = query.get("restype") or "", query.get("comp") or ""
         operation = resolve(address, request.method, restype, comp, headers)
         request.operation = operation.value

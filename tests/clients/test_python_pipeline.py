@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -17,7 +18,10 @@ from azure.storage.blob import (
     BlobServiceClient,
     ContainerClient,
     ExponentialRetry,
+    LocationMode,
+    ResourceTypes,
     RetentionPolicy,
+    generate_account_sas,
 )
 
 from tests.kit.blob_clients import HOST_SUFFIX
@@ -99,6 +103,40 @@ def test_a_client_that_fails_at_the_primary_reads_at_the_secondary(
         f"{EMULATOR_ACCOUNT}{HOST_SUFFIX}",
         f"{EMULATOR_ACCOUNT}-secondary{HOST_SUFFIX}",
     ]
+
+
+@pytest.mark.parametrize("kind", ["key", "token"])
+def test_a_client_of_the_secondary_reads_there_with_the_account_in_the_path(
+    site: Site, container: ContainerClient, kind: str
+) -> None:
+    container.upload_blob("in/path", CONTENT, overwrite=True)
+    credential: Any = {"account_name": EMULATOR_ACCOUNT, "account_key": EMULATOR_KEY}
+    if kind == "token":
+        credential = generate_account_sas(
+            EMULATOR_ACCOUNT,
+            EMULATOR_KEY,
+            ResourceTypes(service=True, container=True, object=True),
+            "rwdl",
+            datetime.now(UTC) + timedelta(hours=1),
+        )
+    url = f"{site.server.url}/{EMULATOR_ACCOUNT}"
+    service = BlobServiceClient(
+        url,
+        credential=credential,
+        secondary_hostname=f"{url.removeprefix('http://')}-secondary",
+        retry_policy=at_once(total=0),
+    )
+    service.location_mode = LocationMode.SECONDARY
+    assert "-secondary" in service.url
+    assert container.container_name in [found.name for found in service.list_containers()]
+    there = service.get_container_client(container.container_name)
+    assert "in/path" in [found.name for found in there.list_blobs()]
+    blob = there.get_blob_client("in/path")
+    assert blob.url.partition("?")[0] == f"{url}-secondary/{container.container_name}/in/path"
+    assert blob.download_blob().readall() == CONTENT
+    with pytest.raises(HttpResponseError) as caught:
+        blob.delete_blob()
+    assert (caught.value.status_code, caught.value.error_code) == (403, "InsufficientAccountPermissions")
 
 
 @pytest.mark.parametrize("validate", [True, "md5", "auto", "crc64"])

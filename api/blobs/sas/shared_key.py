@@ -47,12 +47,16 @@ _LATE_WEIGHTS: Final = {"'": 1, "-": 2}
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """The parts of a request that Shared Key signs. Header names in lower case, in the order received."""
+    """The parts of a request that Shared Key signs. Header names in lower case, in the order received.
+
+    `other_path` is a path that a client may have signed instead of the one it sent.
+    """
 
     method: str
     raw_path: bytes
     raw_query: bytes
     headers: Sequence[tuple[str, str]]
+    other_path: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,13 @@ def strings_to_sign(signed: Signed, account: str, version: str, *, lite: bool = 
     first = _verb_and_headers(signed, version, lite)
     own = [(name, value) for name, value in signed.headers if name.startswith("x-ms-")]
     orders = (sorted(own), sorted(own, key=lambda header: culture_key(header[0])))
-    resources = [_resource(signed, account, lite, plus_is_space=False)]
-    if b"+" in signed.raw_query:
-        resources.append(_resource(signed, account, lite, plus_is_space=True))
+    paths = [path.decode("latin-1") for path in (signed.raw_path, signed.other_path) if path is not None]
+    readings = (False, True) if b"+" in signed.raw_query else (False,)
+    resources = [
+        f"/{account}{path}{_query(signed, lite, plus_is_space=plus_is_space)}"
+        for path in paths
+        for plus_is_space in readings
+    ]
     blocks = ["".join([f"{name}:{_fold(value)}\n" for name, value in order]) for order in orders]
     return list(dict.fromkeys(first + block + resource for block in blocks for resource in resources))
 
@@ -150,12 +158,8 @@ def _fold(value: str) -> str:
     return " ".join(value.split()) if "\t" in value or "\n" in value or "\r" in value else value.strip(" ")
 
 
-def _resource(signed: Signed, account: str, lite: bool, *, plus_is_space: bool) -> str:
-    """Return `/account` and the path as sent, then the query, decoded and sorted.
-
-    Path style repeats the account.
-    """
-    path = f"/{account}{signed.raw_path.decode('latin-1')}"
+def _query(signed: Signed, lite: bool, *, plus_is_space: bool) -> str:
+    """Return what follows the path in the canonicalized resource: the query, decoded and sorted."""
     parameters: dict[str, list[str]] = {}
     for piece in signed.raw_query.split(b"&"):
         if not piece:
@@ -167,8 +171,8 @@ def _resource(signed: Signed, account: str, lite: bool, *, plus_is_space: bool) 
         parameters.setdefault(name, []).append(unquote_to_bytes(raw_value).decode("utf-8", "replace"))
     if lite:
         comp = parameters.get("comp")
-        return f"{path}?comp={comp[0]}" if comp else path
-    return path + "".join(f"\n{name}:{','.join(sorted(parameters[name]))}" for name in sorted(parameters))
+        return f"?comp={comp[0]}" if comp else ""
+    return "".join(f"\n{name}:{','.join(sorted(parameters[name]))}" for name in sorted(parameters))
 
 
 def _check_date(signed: Signed, now: int) -> None:

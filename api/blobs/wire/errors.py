@@ -54,6 +54,11 @@ TABLE: Final[dict[str, _Row]] = {
     "AuthorizationSourceIPMismatch": _Row(
         403, "This request is not authorized to perform this operation using this source IP."
     ),
+    "InsufficientAccountPermissions": _Row(
+        403,
+        "Write operations to the secondary location are not allowed. Send them to the account's address "
+        "without -secondary.",
+    ),
     "UnauthorizedBlobOverwrite": _Row(403, "This request is not authorized to perform blob overwrites."),
     "ContainerNotFound": _Row(404, "The specified container does not exist."),
     "BlobNotFound": _Row(404, "The specified blob does not exist."),

@@ -264,7 +264,7 @@ STATUSES = {
     403: """
         AuthenticationFailed AuthorizationFailure AuthorizationPermissionMismatch
         AuthorizationServiceMismatch AuthorizationResourceTypeMismatch AuthorizationProtocolMismatch
-        AuthorizationSourceIPMismatch UnauthorizedBlobOverwrite
+        AuthorizationSourceIPMismatch UnauthorizedBlobOverwrite InsufficientAccountPermissions
         CorsPreflightFailure
     """,
     401: """
