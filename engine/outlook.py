@@ -6,13 +6,15 @@ Counted from indexes: as fast with a million entries as with ten.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from retain.engine.blobs.container_pages import Position, page_of_containers
 from retain.engine.blobs.containers import Container, blocks_end
 from retain.engine.core.time import DAY
+from retain.engine.holds.target import HoldKind
 from retain.engine.state import State
 
 DAYS = 30
@@ -33,6 +35,7 @@ class ContainerOutlook:
         days: For how many days it retains a blob; 0 for ever.
         next_end: When its next blob ends, nanoseconds since the epoch; None if none does.
         held: Under a legal hold as a whole.
+        under_hold: How many of its blobs are under a legal hold, on themselves or on the whole.
 
     """
 
@@ -43,6 +46,7 @@ class ContainerOutlook:
     days: int
     next_end: int | None
     held: bool
+    under_hold: int
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class BlobTotals:
         containers: How many there are.
         blobs: How many blobs they contain.
         size: Their bytes.
+        held: How many of them are under a legal hold.
         due: How many blobs end on each of the coming days.
 
     """
@@ -60,6 +65,7 @@ class BlobTotals:
     containers: int = 0
     blobs: int = 0
     size: int = 0
+    held: int = 0
     due: list[int] = field(default_factory=lambda: [0] * DAYS)
 
 
@@ -70,9 +76,12 @@ class Outlook:
     Attributes:
         areas: How many areas there are.
         areas_due: How many of them have a key that ends next on each of the coming days.
+        areas_held: How many areas are under a legal hold.
         applications: How many applications have settings.
         settings_size: Bytes of all settings.
         documents: How many settings documents there are.
+        documents_held: How many of an application's are under a legal hold.
+        versions_due: How many earlier versions of settings are to be erased on each of the coming days.
         holds: How many legal holds there are.
         tokens: How many tokens have not expired.
 
@@ -80,21 +89,36 @@ class Outlook:
 
     areas: int
     areas_due: tuple[int, ...]
+    areas_held: int
     applications: int
     settings_size: int
     documents: int
+    documents_held: Mapping[str, int]
+    versions_due: tuple[int, ...]
     holds: int
     tokens: int
 
 
-def outlook(state: State, now: int) -> Outlook:
-    """Return the outlook of `state` at `now`. An area under a legal hold does not end."""
+def outlook(state: State, now: int, history: int) -> Outlook:
+    """Return the outlook of `state` at `now`. What is under a legal hold does not end.
+
+    Args:
+        state: The present state.
+        now: Nanoseconds since the epoch.
+        history: How long earlier versions of settings are retained, in nanoseconds.
+    """
+    edges = _edges(now)
+    held = {hold.target for hold in state.holds.holds.values()}
+    overwritten = [edge - history for edge in edges]
     return Outlook(
         areas=len(state.areas.areas),
-        areas_due=_areas_due(state, _edges(now)),
+        areas_due=_areas_due(state, edges),
+        areas_held=sum(target.kind is HoldKind.AREA for target in held),
         applications=len(state.settings.usage),
         settings_size=sum(state.settings.usage.values()),
         documents=len(state.settings.documents),
+        documents_held=Counter(target.names[0] for target in held if target.kind is HoldKind.DOCUMENT),
+        versions_due=_between(state.records.past_until(overwritten, state.shared.held.resources)),
         holds=len(state.holds.holds),
         tokens=len(state.tokens.records),
     )
@@ -115,6 +139,7 @@ def container_outlook(state: State, container: Container, now: int) -> Container
         days=state.blobs.default_days if days is None else days,
         next_end=None if first is None or lifetime is None or held else first + lifetime,
         held=held,
+        under_hold=_under_hold(state, container),
     )
 
 
@@ -131,8 +156,16 @@ def add_containers(totals: BlobTotals, state: State, now: int, start: Position) 
             totals.containers += 1
             totals.blobs += len(container.ages) - _hidden(container, now)
             totals.size += container.size
+            totals.held += _under_hold(state, container)
             _add_due(totals.due, state, container, edges)
     return page.next
+
+
+def _under_hold(state: State, container: Container) -> int:
+    held = state.shared.held
+    if held.container(container.account, container.name):
+        return len(container.ages)
+    return len(held.blobs_in(container.account, container.name))
 
 
 def _add_due(due: list[int], state: State, container: Container, edges: Sequence[int]) -> None:

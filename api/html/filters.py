@@ -11,12 +11,10 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from retain.api.html.spans import DAY, span
 from retain.engine.core.time import SECOND
 
 NBSP: Final = "\u00a0"
-MINUTE: Final = 60
-HOUR: Final = 3600
-DAY: Final = 86_400
 DUE_S: Final = 3 * DAY
 """Data that ends within this time is shown as due."""
 BRIEF_MAX: Final = 180
@@ -81,15 +79,6 @@ def when(context: Context, value: int | str, form: str = "minute") -> Markup:
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(iso, text)
 
 
-def span(seconds: float) -> str:
-    """Return a span in the largest unit that leaves at least two of it, such as 36 min, 26 h or 12 days."""
-    whole = max(0, int(seconds))
-    for unit, length in (("days", DAY), ("h", HOUR), ("min", MINUTE)):
-        if whole >= 2 * length:
-            return f"{number(whole // length)}{NBSP}{unit}"
-    return f"{whole}{NBSP}s"
-
-
 @pass_context
 def local(context: Context, value: int | str) -> str:
     """Return an instant in the reader's zone as a field of the type `datetime-local` holds it."""
@@ -100,7 +89,7 @@ def local(context: Context, value: int | str) -> str:
 def until(context: Context, value: int | str) -> str:
     """Return how far an instant is from the page's: in 36 min, or 2 h ago. Only ever beside a date."""
     ahead = (moment_of(value) - moment_of(context["now"])).total_seconds()
-    return f"in {span(ahead)}" if ahead > 0 else f"{span(-ahead)} ago"
+    return f"in {span(max(1.0, ahead))}" if ahead > 0 else f"{span(-ahead)} ago"
 
 
 @pass_context

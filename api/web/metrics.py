@@ -171,6 +171,12 @@ class Counters:
             within.setdefault(interface, Tally()).update(dict(_within(counts)))
         return {name: Totals(asked[name], refused[name], tuple(within[name].items())) for name in asked}
 
+    def syncs(self) -> tuple[tuple[float, int], ...]:
+        """Return seconds, and how many batches of changes were durable within them; the last is all."""
+        (found,) = self._syncs.collect()
+        buckets = [one for one in found.samples if one.name.endswith("_bucket")]
+        return tuple((float(one.labels["le"]), int(one.value)) for one in buckets)
+
     def cut(self, reason: str) -> None:
         """Count a connection that was cut or refused."""
         self._cuts[reason] += 1

@@ -11,7 +11,8 @@ them by sequence number, and its slice reports when one becomes garbage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain as chained
 from itertools import groupby, islice, repeat, takewhile
 from operator import attrgetter
@@ -127,6 +128,7 @@ class RecordLedger:
         chains: Resource → its chain. The keys are the objects that the entries hold.
         partly_dead: Resources to be restated before the dead part of their chains can be erased, oldest first
             except for those restated before.
+        partly_past: Those of them whose dead part is retained as history.
         long_chains: Resources with long chains → where they are found.
         garbage: Sequence number → garbage that is due at once.
         audited: Up to this record, details of garbage have been erased.
@@ -137,6 +139,7 @@ class RecordLedger:
     def __init__(self) -> None:
         self.chains: SnapshotTable[bytes, RecordChain] = SnapshotTable()
         self.partly_dead: dict[bytes, PartlyDead] = {}
+        self.partly_past: dict[bytes, None] = {}
         self.long_chains: dict[bytes, Locator] = {}
         self.garbage: Generations[int, GarbageRecord] = Generations(_pack_garbage, _unpack_garbage)
         self.audited = 0
@@ -179,6 +182,7 @@ class RecordLedger:
         Slices call it where the event is one of another resource, which contained this one.
         """
         self.partly_dead.pop(resource, None)
+        self.partly_past.pop(resource, None)
         self.long_chains.pop(resource, None)
         # Newest first, as they are erased: what changes something never outlives what it changes.
         for mark in reversed(marks_of(self.chains.pop(resource, ()))):
@@ -205,6 +209,7 @@ class RecordLedger:
         before = marks_of(self.chains.get(resource, ()))
         if kind is WHOLE and not reported & _NEEDS_EARLIER:
             since = self.partly_dead.pop(resource, PartlyDead(stamp.time, (), False)).since
+            self.partly_past.pop(resource, None)
             self.long_chains.pop(resource, None)
             for old in reversed(before):
                 self._discard(
@@ -250,6 +255,29 @@ class RecordLedger:
         found = takewhile(lambda one: one.since <= until, self._past_order)
         for _, together in groupby(found, key=attrgetter("since")):
             yield from reversed(list(together))
+
+    def past_until(self, edges: Sequence[int], kept: Collection[bytes]) -> list[int]:
+        """Return how many earlier versions were overwritten at or before each instant of `edges`.
+
+        A resource that is to be restated has one with each record of its chain but the last; they become
+        history then.
+
+        Args:
+            edges: Ascending, in nanoseconds since the epoch.
+            kept: Resources that are left out.
+        """
+        counts = [self._past_order.bisect_left(GarbageRecord(edge + 1, 0, b"", 0)) for edge in edges]
+        apart = [(self._past[seq].since, -1) for one in kept for seq in self._past_of.get(one, ())]
+        without = set(kept)
+        for resource in self.partly_past:
+            if (since := self.partly_dead[resource].since) > edges[-1]:
+                break  # the others began to die later
+            if resource not in without:
+                apart.append((since, len(marks_of(self.chains[resource])) - 1))
+        for since, more in apart:
+            for index in range(bisect_left(edges, since), len(edges)):
+                counts[index] += more
+        return counts
 
     def past_since(self, seq: int) -> int | None:
         """Return since when record `seq` is history, nanoseconds since the epoch; None if it is not."""
@@ -315,7 +343,7 @@ class RecordLedger:
                 case "audited":
                     self.audited, self.last_garbage = fields
                 case "mixed":
-                    self.partly_dead[fields[0]] = PartlyDead(fields[1], tuple(fields[2]), fields[3])
+                    self._part_died(fields[0], PartlyDead(fields[1], tuple(fields[2]), fields[3]))
                 case "crowded":
                     self.long_chains[fields[0]] = tuple(fields[1])
                 case "left":
@@ -348,6 +376,7 @@ class RecordLedger:
         assert sorted(seq for found in self._past_of.values() for seq in found) == sorted(self._past)
         assert all(seq == seq_of(one.mark) for seq, one in (*self.garbage.items(), *self._past.items()))
         assert self.partly_dead.keys() <= self.chains.keys()
+        assert list(self.partly_past) == [key for key, one in self.partly_dead.items() if one.history]
         assert self.long_chains.keys() <= self.chains.keys()
         standing = [seq_of(mark) for chain in self.chains.values() for mark in marks_of(chain)]
         waiting = [*self.garbage, *self._past]
@@ -355,7 +384,12 @@ class RecordLedger:
 
     def _note_partly_dead(self, event: Event, stamp: Stamp) -> None:
         if event.resource not in self.partly_dead:
-            self.partly_dead[event.resource] = PartlyDead(stamp.time, event.locator(), event.HISTORY)
+            self._part_died(event.resource, PartlyDead(stamp.time, event.locator(), event.HISTORY))
+
+    def _part_died(self, resource: bytes, found: PartlyDead) -> None:
+        self.partly_dead[resource] = found
+        if found.history:
+            self.partly_past[resource] = None
 
     def _discard(self, garbage: GarbageRecord, by: int, *, history: bool = False) -> None:
         self.last_garbage = by

@@ -121,10 +121,12 @@ def oldest_due(records: RecordLedger, policy: RetentionPolicy, kept: Container[i
     garbage = next((one for seq, one in records.garbage.items() if seq not in kept), None)
     if garbage is not None:
         found.append(garbage.since)
-    for history, period in ((False, 0), (True, policy.history)):
-        partly_dead = next((one for one in records.partly_dead.values() if one.history is history), None)
-        if partly_dead is not None:
-            found.append(partly_dead.since + period)
+    partly_dead = next((one for one in records.partly_dead.values() if not one.history), None)
+    if partly_dead is not None:
+        found.append(partly_dead.since)
+    partly_past = next(iter(records.partly_past), None)
+    if partly_past is not None:
+        found.append(records.partly_dead[partly_past].since + policy.history)
     past = next((one for one in records.past(FOR_EVER) if seq_of(one.mark) not in kept), None)
     if past is not None:
         found.append(past.since + policy.history)

@@ -74,7 +74,7 @@ def counted(ends: list[int], now: int) -> tuple[int, ...]:
 def test_the_days_are_those_of_every_entry(seed: int) -> None:
     desk = filled(seed)
     state, now = desk.state, desk.now
-    found = outlook(state, now)
+    found = outlook(state, now, 90 * DAY)
     totals = added_up(desk)
     expected = [0] * DAYS
     for container in state.blobs.containers():
@@ -115,29 +115,71 @@ def test_an_end_belongs_to_the_day_in_which_it_comes() -> None:
     desk = BlobDesk()
     name = f"{0:08}-0000-4000-8000-{'0' * 12}"
     desk.do(CreateArea(actor="a", name=name, resource=desk.fresh(), values={"k": "v"}, ttl=86_400))
-    assert outlook(desk.state, desk.now).areas_due[:2] == (1, 0)
-    assert outlook(desk.state, desk.now - 1).areas_due[:2] == (0, 1)
+    assert outlook(desk.state, desk.now, 90 * DAY).areas_due[:2] == (1, 0)
+    assert outlook(desk.state, desk.now - 1, 90 * DAY).areas_due[:2] == (0, 1)
 
 
 def test_an_empty_state_holds_nothing() -> None:
-    found = outlook(BlobDesk().state, BlobDesk().now)
+    found = outlook(BlobDesk().state, BlobDesk().now, 90 * DAY)
     assert (found.areas, found.documents, found.holds) == (0, 0, 0)
     assert found.areas_due == (0,) * DAYS
     assert added_up(BlobDesk()) == BlobTotals()
 
 
-def test_settings_are_counted_by_application() -> None:
-    desk = BlobDesk()
+def write(desk: BlobDesk, application: str, number: int, path: tuple[str, ...] = ()) -> None:
+    """Write a document, or with a path a part of it."""
     desk.do(
         PutValue(
             actor="a",
             asker=Asker("ann", admin=True),
-            place=Place("app", 0),
-            path=(),
+            place=Place(application, 0),
+            path=path,
             resource=desk.fresh(),
             policy=SettingsPolicy(put_creates=True),
-            body=Json.of({"c": {"p": 1}}),
+            body=Json.of({"p": number} if path else {"c": {"p": number}}),
         )
     )
-    found = outlook(desk.state, desk.now)
+
+
+def test_settings_are_counted_by_application() -> None:
+    desk = BlobDesk()
+    write(desk, "app", 1)
+    found = outlook(desk.state, desk.now, 90 * DAY)
     assert (found.documents, found.applications, found.settings_size > 0) == (1, 1, True)
+
+
+@pytest.mark.parametrize("path", [(), ("c",)], ids=["overwritten whole", "in part, to be restated"])
+def test_earlier_versions_end_when_their_history_does(path: tuple[str, ...]) -> None:
+    desk = BlobDesk()
+    for number in range(3):
+        write(desk, "app", number, path if number else ())
+        desk.now += DAY
+    write(desk, "other", 0)
+    # Overwritten whole, they go one by one; in part, both with the first of them.
+    days = [1, 1] if not path else [2, 0]
+    found = outlook(desk.state, desk.now, 20 * DAY)
+    assert [found.versions_due[17], found.versions_due[18]] == days
+    assert sum(found.versions_due) == 2
+    assert outlook(desk.state, desk.now, 90 * DAY).versions_due == (0,) * DAYS
+    desk.state.check()
+
+
+def test_what_is_under_a_hold_is_counted_and_does_not_end() -> None:
+    desk = filled(1)
+    for number in range(3):
+        write(desk, "app", number)
+        desk.now += DAY
+    before = outlook(desk.state, desk.now, 20 * DAY)
+    assert (before.areas_held, before.documents_held, sum(before.versions_due)) == (0, {}, 2)
+    area = next(iter(desk.state.areas.areas))
+    names = {HoldKind.DOCUMENT: ("app", 0, "", ""), HoldKind.AREA: (area, None)}
+    for kind, named in (*names.items(), (HoldKind.BLOB, ("mytenant", "for-ever", "b"))):
+        if kind is HoldKind.BLOB:
+            desk.put("b", b"1", container="for-ever")
+        for _ in range(2):  # two holds on one thing
+            desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=kind, names=named, reason="r"))
+    found = outlook(desk.state, desk.now, 20 * DAY)
+    assert (found.areas_held, found.documents_held, sum(found.versions_due)) == (1, {"app": 1}, 0)
+    whole = desk.state.blobs.find("mytenant", "held")
+    assert whole is not None
+    assert added_up(desk).held == len(whole.blobs) + 1

@@ -13,6 +13,7 @@ from retain.api.cli.options import configured
 from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 from retain.api.config.load import Config
+from retain.api.html.spans import span
 from retain.api.importing import importing
 from retain.engine.nodes.members import AWAY_S
 
@@ -139,7 +140,4 @@ def _clustered(config_path: Path | None, data: str | None) -> Config:
 def _ago(seconds: float) -> str:
     if seconds < AWAY_S:
         return "now"
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            return f"{counted(int(seconds // length), unit)} ago"
-    return f"{seconds:.0f} s ago"
+    return f"{span(seconds, ' ')} ago"

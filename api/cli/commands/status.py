@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 from retain.api.cli.main import FAILED, data_options
 from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
+from retain.api.html.spans import span
 
 
 @click.command(name="status")
@@ -52,8 +52,8 @@ def _print(found: dict[str, Any]) -> None:
         "Journal": f"{counted(found['records'], 'record')}, the last at {found['last_record'] or '-'}",
         "Legal holds": str(found["holds"]),
         "Commands waiting": str(found["commands_waiting"]),
-        "Expiry behind": f"{found['expiry_lag_seconds']:.0f} s",
-        "Erasure behind": f"{found['erasure_lag_seconds']:.0f} s, {erasing} to erase",
+        "Expiry behind": span(found["expiry_lag_seconds"], " "),
+        "Erasure behind": f"{span(found['erasure_lag_seconds'], ' ')}, {erasing} to erase",
         "Disk": f"{counted(found['disk_free_bytes'], 'byte')} free",
         "Last backup": _made(found["last_backup"], "none"),
         "Last checkpoint": _checkpoint(found),
@@ -75,7 +75,7 @@ def _print(found: dict[str, Any]) -> None:
 def _made(last: dict[str, Any] | None, none: str) -> str:
     if last is None:
         return none
-    age = timedelta(seconds=last["age_seconds"])
+    age = span(last["age_seconds"], " ")
     place = f", in {last['folder']}" if last.get("folder") else ""
     return f"{last['time']}, {age} ago, of {counted(last['records'], 'record')}{place}"
 

@@ -12,7 +12,8 @@ from typing import Final
 
 import trio
 
-from retain.api.html.filters import counted, span
+from retain.api.html.filters import counted
+from retain.api.html.spans import span
 from retain.api.refusals import status_of
 from retain.engine import Conflict, Engine, EngineError, State
 from retain.engine.blobs.commands import DeleteBlob

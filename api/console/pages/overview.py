@@ -38,7 +38,8 @@ class Chart:
         path: The page about it, if the user may see one.
         held: How much is stored.
         more: A second line about it.
-        unit: The unit.
+        under_hold: How many of them are under a legal hold.
+        unit: The unit, in the singular.
         top: The number at the top.
         bars: One for each day.
         counts: One for each day.
@@ -48,6 +49,7 @@ class Chart:
     path: str | None
     held: str
     more: str
+    under_hold: int
     unit: str
     top: int
     bars: list[Bar]
@@ -63,13 +65,14 @@ async def show(call: PageCall) -> Response:
     if call.role not in EVIDENCE:
         return call.page("own.html", here=HOME, settings_path=_path(call, "/console/settings"))
     engine = call.desk.engine
-    found = await engine.read(lambda state, _: outlook(state, call.now))
+    history = call.desk.config.settings.history_days
+    found = await engine.read(lambda state, _: outlook(state, call.now, history * DAY))
     totals = await _totals(call)
     shown = await listed(engine, call.args.get("from", ""), lambda state: sorted(state.blobs.accounts))
     applications: list[tuple[str, int]] = []
     if shown.next is None:  # they come after the containers
         applications = await engine.read(lambda state, _: nsmallest(PER_PAGE, state.settings.usage.items()))
-    charts = [_blobs(call, totals), _areas(call, found)]
+    charts = [_blobs(call, totals), _areas(call, found), _settings(call, found, history)]
     return call.page(
         "overview.html",
         here=HOME,
@@ -112,20 +115,28 @@ def _add(totals: BlobTotals, now: int, at: Position, state: State, _: int) -> Po
 def _blobs(call: PageCall, totals: BlobTotals) -> Chart:
     held = counted(totals.blobs, "blob")
     more = f"{size(totals.size)} in {counted(totals.containers, 'container')}"
-    return _chart(call, "Blobs", "/console/containers", held, more, "blobs", tuple(totals.due))
+    due = tuple(totals.due)
+    return _chart(call, "Blobs", "/console/containers", held, more, totals.held, "blob", due)
 
 
 def _areas(call: PageCall, found: Outlook) -> Chart:
     held = counted(found.areas, "area")
-    return _chart(
-        call, "Areas", "/console/areas", held, "counted when their next key ends", "areas", found.areas_due
-    )
+    more = "counted when their next key ends"
+    return _chart(call, "Areas", "/console/areas", held, more, found.areas_held, "area", found.areas_due)
+
+
+def _settings(call: PageCall, found: Outlook, days: int) -> Chart:
+    held = counted(found.documents, "document")
+    more = f"{size(found.settings_size)}; no end. Earlier versions are kept for {counted(days, 'day')}"
+    kept = sum(found.documents_held.values())
+    due = found.versions_due
+    return _chart(call, "Settings", "/console/settings", held, more, kept, "earlier version", due)
 
 
 def _chart(call: PageCall, name: str, path: str, *words: Any) -> Chart:
-    held, more, unit, counts = words
+    held, more, under_hold, unit, counts = words
     top, drawn = bars(counts, call.now, DAY)
-    return Chart(name, _path(call, path), held, more, unit, top, drawn, counts)
+    return Chart(name, _path(call, path), held, more, under_hold, unit, top, drawn, counts)
 
 
 def _path(call: PageCall, path: str) -> str | None:

@@ -16,6 +16,7 @@ from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.blobs.queries import get_blob
 from retain.engine.core.body import Inline
+from retain.engine.testing import ManualClock
 from tests.kit.console import Answer, Browser, Console, console
 
 CONTAINERS, HOME = "/console/containers", "/console"
@@ -69,6 +70,18 @@ async def test_a_container_is_shown_by_folders() -> None:
         assert labels(await browser.get(at(prefix="8888/"))) == ["a.wav", "b/"]
         assert labels(await browser.get(at(prefix="8888/b"))) == ["b/"]
         assert "No blob begins with this" in (await browser.get(at(prefix="9"))).text
+
+
+async def test_what_is_kept_for_thirty_days_says_so() -> None:
+    clock = ManualClock()
+    async with console(clock=clock) as server:
+        await put(server, "a.wav")
+        clock.advance(12 * 3600 - 60)
+        for path in (AT, at("/blob", name="a.wav")):
+            assert "ends in 30\u00a0days" in (await (await server.signed_in()).get(path)).text
+        clock.advance(120)
+        for path in (AT, at("/blob", name="a.wav")):
+            assert "ends in 29\u00a0days" in (await (await server.signed_in()).get(path)).text
 
 
 async def test_the_list_shows_the_type_of_each_blob() -> None:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
 
 from retain.api.admin.backups import FILE, Backups
+from retain.api.config.interfaces import SettingsConfig
+from retain.api.config.load import Config
 from retain.api.console.figures.charts import HEIGHT, bars, nice
 from retain.api.console.figures.traffic import Traffic
 from retain.api.web.metrics import Counters
+from retain.engine import EngineAccess, Statistics
 from retain.engine.areas import CreateArea
 from retain.engine.core.time import SECOND
+from retain.engine.holds import HoldKind, SetHold
+from retain.engine.settings import Asker, EncodedValue, Level, Place, PutValue, SettingsPolicy
 from retain.engine.testing import ManualClock
-from tests.kit.console import Console, console
+from tests.kit.console import USERS, Console, console
 
 
 async def keep_area(server: Console, ttl: int = 3600) -> None:
@@ -47,11 +55,78 @@ async def test_the_chart_and_its_table_say_the_same() -> None:
     async with console() as server:
         await keep_area(server)
         text = (await (await server.signed_in()).get("/console")).text
-        rows = re.findall(r'<td class="r">([\d,]+)</td><td class="r">([\d,]+)</td></tr>', text)
+        rows = re.findall(
+            r'<td class="r">([\d,]+)</td><td class="r">([\d,]+)</td><td class="r">([\d,]+)</td></tr>', text
+        )
         assert len(rows) == 30
-        assert rows[0] == ("0", "1")
-        assert all(row == ("0", "0") for row in rows[1:])
+        assert rows[0] == ("0", "1", "0")
+        assert all(row == ("0", "0", "0") for row in rows[1:])
         assert text.count('<rect class="barr"') == 1
+
+
+async def write_setting(server: Console, number: int, application: str = "desk") -> None:
+    """Write an application's document whole."""
+    await server.engine.submit(
+        PutValue(
+            actor="a",
+            asker=Asker("ann", admin=True),
+            place=Place(application, Level.GLOBAL),
+            path=(),
+            resource=server.engine.entropy(16),
+            policy=SettingsPolicy(put_creates=True),
+            body=EncodedValue.of({"sound": {"volume": number}}),
+        )
+    )
+
+
+async def test_earlier_versions_of_settings_have_a_chart() -> None:
+    clock = ManualClock()
+    config = replace(Config(users=USERS), settings=SettingsConfig(history_days=10))
+    async with console(config, clock=clock) as server:
+        for number in range(3):
+            await write_setting(server, number)
+        text = (await (await server.signed_in()).get("/console")).text
+        chart = text.partition('aria-labelledby="c3t"')[2].partition("</svg>")[0]
+        assert re.findall(r'<rect class="barr".*?<title>.*: (.*?)</title>', chart) == [
+            "2\u00a0earlier versions"
+        ]
+        assert "Earlier versions due on each of the next 30 days: 2 in all" in chart
+        counts = re.findall(r"<dt>(\d+ \w+)</dt><dd>(\d+)</dd>", text.partition('aria-labelledby="c3t"')[2])
+        assert counts == [("24 hours", "0"), ("7 days", "0"), ("30 days", "2")]
+        rows = re.findall(3 * r'<td class="r">([\d,]+)</td>' + "</tr>", text)
+        assert [row for row in rows if row != ("0", "0", "0")] == [("0", "0", "2")]
+
+
+async def test_what_is_under_a_hold_is_counted_where_it_is() -> None:
+    async with console() as server:
+        await write_setting(server, 1)
+        await write_setting(server, 1, application="other")
+        targets = (
+            (HoldKind.DOCUMENT, ("desk", Level.GLOBAL, "", "")),
+            (HoldKind.CONTAINER, ("mytenant", "recordings")),
+        )
+        for kind, names in targets:
+            number = server.engine.entropy(16)
+            await server.engine.submit(
+                SetHold(actor="a", hold_id=number, kind=kind, names=names, reason="case 1")
+            )
+        text = (await (await server.signed_in()).get("/console")).text
+        head = text.partition('id="by-h"')[2]
+        assert "Under hold" in head
+        rows = dict(
+            re.findall(r'<th scope="row" class="name">(.*?)</th>.*?(?:<td.*?</td>){2}<td.*?>(\d+)<', head)
+        )
+        seen = {re.sub(r"<[^>]+>", "", name): count for name, count in rows.items()}
+        assert (seen["settings/desk"], seen["settings/other"]) == ("1", "0")
+        assert text.count("1 under a hold") == 1
+
+
+async def test_the_strip_has_both_lags_in_time_not_in_records() -> None:
+    async with console() as server:
+        text = (await (await server.signed_in()).get("/console")).text
+        strip = text.partition('<dl class="strip">')[2].partition("</dl>")[0]
+        assert re.search(r"Durability lag</dt><dd>0 <span class=\"unit\">ms</span>", strip)
+        assert re.search(r"Erasure lag</dt><dd>0\u00a0s</dd><dd class=\"why\">bound 24\u00a0h; ", strip)
 
 
 async def test_an_auditor_sees_it_and_others_do_not() -> None:
@@ -107,12 +182,36 @@ async def test_traffic_is_told_for_the_last_minutes(mock_clock: trio.testing.Moc
     mock_clock.jump(100)
     found = traffic.rates()
     assert found.seconds == 100
+    assert found.durable is None
     (row,) = found.rows
     assert (row.name, row.per_second, row.refused) == ("areas", 1.0, 0.1)
     assert (row.median, row.slowest) == (0.0025, 0.025)
     mock_clock.jump(1000)
     assert traffic.rates().rows[0].per_second == 0
     assert traffic.rates().rows[0].median is None
+
+
+async def test_durability_is_told_for_the_last_minutes(mock_clock: trio.testing.MockClock) -> None:
+    counters = Counters()
+    synced: list[Callable[[float], None]] = []
+
+    class Engine:
+        def on_sync(self, callback: Callable[[float], None]) -> None:
+            synced.append(callback)
+
+        def statistics(self) -> Statistics:
+            return Statistics(0, 0, 0, 0, 0, full=False, failure="", payload_files=0)
+
+    counters.watch(cast("EngineAccess", Engine()), lambda: 0)
+    traffic = Traffic(counters)
+    for number in range(100):
+        synced[0](0.5 if number == 0 else 0.004)
+    mock_clock.jump(100)
+    assert traffic.rates().durable == 0.005
+    mock_clock.jump(1000)
+    assert traffic.rates().durable is None
+    synced[0](60.0)
+    assert traffic.rates().durable == math.inf
 
 
 @pytest.mark.parametrize(("most", "top"), [(1, 1), (7, 8), (10, 10), (11, 20), (3000, 3000), (3001, 4000)])
