@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import trio
 
+from retain.api.blobs.xml.service_properties import ServiceProperties
 from retain.engine import Engine
 from retain.engine.audit.sampled import missing_payloads
 
@@ -37,7 +38,10 @@ class Doctor:
         return {"doctor": self.look}
 
     async def look(self, *, actor: str) -> dict[str, Any]:
-        """Return the process' limits, the requests it has seen, and a sample of the payload files."""
+        """Return the process' limits, the requests it has seen, a sample of the payload files.
+
+        And the accounts whose clients believe that deleted blobs come back.
+        """
         if self.refresh is not None:
             await self.refresh()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -50,6 +54,11 @@ class Doctor:
             "descriptors": soft,
             "descriptors_hard": hard,
             "requests": self.seen(),
+            "soft_delete": sorted(
+                account
+                for account, (_, document) in self._engine.state.blobs.services.items()
+                if ServiceProperties.stored(document).asks_soft_delete
+            ),
             "payload_files": len(names),
             "payloads_sampled": len(chosen),
             # A file erased during the check is not lost.

@@ -238,6 +238,18 @@ def payloads(found: dict[str, Any]) -> CheckResult:
     )
 
 
+def soft_delete(accounts: list[str]) -> Iterator[CheckResult]:
+    """Check that no client believes deleted blobs come back. `accounts`: those where one asked for it."""
+    if accounts:
+        yield CheckResult(
+            "soft delete",
+            WARNING,
+            f"a client turned it on (DeleteRetentionPolicy) for {', '.join(accounts[:3])}"
+            f"{' and others' if len(accounts) > 3 else ''}, but a deletion is final here",
+            "turn it off in the client that sets it; `retain hold add` keeps what must not be deleted",
+        )
+
+
 def proxy(config: Config, requests: list[dict[str, Any]]) -> Iterator[CheckResult]:
     """Check what requests through a proxy look like to the server."""
     server = config.server

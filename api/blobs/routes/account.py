@@ -5,6 +5,8 @@ See docs/wire/blobs.md, section 5.
 
 from __future__ import annotations
 
+import logging
+
 import trio
 
 from retain.api.blobs.request.call import AT_ONCE, MAX_RESULTS, Call, xml_response
@@ -16,9 +18,12 @@ from retain.api.blobs.wire.errors import invalid_parameter
 from retain.api.blobs.xml import write as xml_lists
 from retain.api.blobs.xml.read import MAX_SMALL_BYTES
 from retain.api.blobs.xml.service_properties import ServiceProperties, parse_properties
+from retain.api.http.external import client_address
 from retain.api.http.message import Response
 from retain.engine.blobs import queries
 from retain.engine.blobs.container_commands import SetServiceProperties
+
+LOG = logging.getLogger("retain.blobs")
 
 _INCLUDES = frozenset({"metadata", "deleted", "system"})
 
@@ -75,6 +80,10 @@ async def set_service_properties(call: Call) -> Response:
             resource=call.engine.entropy(16),
         )
     )
+    if ServiceProperties.stored(document).asks_soft_delete:
+        address = client_address(call.request, call.site.origin.proxies)
+        facts = {"account": call.account, "actor": call.actor, "address": address}
+        LOG.warning("a client turned on soft delete, which has no effect", extra={"facts": facts})
     return Response(202)
 
 

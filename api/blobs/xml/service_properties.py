@@ -67,6 +67,11 @@ class ServiceProperties:
         )
         return cls(tuple(rules), document.get("default_version"), document.get("settings", {}))
 
+    @property
+    def asks_soft_delete(self) -> bool:
+        """Whether the account's clients asked that deleted blobs be kept, which this server never does."""
+        return self.settings.get("DeleteRetentionPolicy", {}).get("Enabled") == "true"
+
     def to_xml(self) -> bytes:
         """Return the body of Get Blob Service Properties."""
         rules = "".join(map(_rule_element, self.cors))

@@ -130,4 +130,5 @@ def _server(folder: Path, config: Config) -> Iterator[CheckResult]:
     yield from checkup.server_state(status)
     yield checkup.descriptors(found["descriptors"], "of the server")
     yield checkup.payloads(found)
+    yield from checkup.soft_delete(found["soft_delete"])
     yield from checkup.proxy(config, found["requests"])

@@ -8,8 +8,10 @@ from itertools import groupby
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from retain.api.blobs.xml.service_properties import ServiceProperties
 from retain.engine import Engine, State
 from retain.engine.blobs.container_pages import Position, page_of_containers
+from retain.engine.blobs.queries import service_properties
 from retain.engine.outlook import ContainerOutlook, container_outlook
 
 PER_PAGE: Final = 50
@@ -23,11 +25,13 @@ class TenantRows:
         name: Its name.
         rows: Those of its containers that are on the page.
         count: How many it has in all.
+        asks_soft_delete: Whether a client asked that its deleted blobs be kept, which is not done.
     """
 
     name: str
     rows: tuple[ContainerOutlook, ...]
     count: int
+    asks_soft_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ async def listed(
         shown = []
         for tenant, items in groupby(found.items, key=lambda item: item[0]):
             rows = tuple(container_outlook(state, one, now) for _, one in items if one is not None)
-            shown.append(TenantRows(tenant, rows, len(state.blobs.accounts.get(tenant, ()))))
+            properties = ServiceProperties.stored(service_properties(state.blobs, tenant))
+            count = len(state.blobs.accounts.get(tenant, ()))
+            shown.append(TenantRows(tenant, rows, count, properties.asks_soft_delete))
         following, before = (None if at is None else _query(prefix, at) for at in (found.next, found.before))
         return ListedContainers(tuple(shown), _query(prefix), following, before)
 

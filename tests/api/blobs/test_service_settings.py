@@ -44,6 +44,29 @@ async def test_what_is_set_is_answered_and_stays_until_it_is_set_again(client):
     assert f"{DELETION}<StaticWebsite><Enabled>false</Enabled></StaticWebsite>" in after
 
 
+async def test_whoever_turns_soft_delete_on_is_logged(client, caplog):
+    """An operator who believes in it would lose what clients delete."""
+    off = "<DeleteRetentionPolicy><Enabled>false</Enabled></DeleteRetentionPolicy>"
+    for document in (off, WEBSITE, LOGGING + METRICS):
+        assert (await client.send("PUT", PROPERTIES, [], properties(document))).status == 202
+    assert caplog.records == []
+    token = client.account_sas("w")
+    for sas, actor in ((None, "shared key"), (token, "account token")):
+        assert (await client.send("PUT", PROPERTIES, [], properties(DELETION), sas=sas)).status == 202
+        (record,) = caplog.records
+        assert (record.levelname, record.facts["account"], record.facts["actor"]) == (
+            "WARNING",
+            "tenant",
+            actor,
+        )
+        assert record.facts["address"] == "192.0.2.1"
+        caplog.clear()
+    refused = properties(DELETION.replace("365", "366"))
+    assert (await client.send("PUT", PROPERTIES, [], refused)).status == 400
+    assert (await client.send("PUT", PROPERTIES, [], properties(WEBSITE))).status == 202
+    assert caplog.records == [], "what is refused, or leaves it as it is, turns nothing on"
+
+
 async def test_an_account_has_at_most_five_rules_of_cors(client):
     assert (await client.send("PUT", PROPERTIES, [], properties(f"<Cors>{RULE * 5}</Cors>"))).status == 202
     assert (await client.send("GET", PROPERTIES)).body.count(b"<CorsRule>") == 5

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobServiceClient, RetentionPolicy
 from click.testing import CliRunner
 
 from retain.api.cli import checkup
@@ -170,7 +171,7 @@ def test_the_kernel_is_asked_about_the_clock() -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("doctor")) as server:
+    with running(tmp_path_factory.mktemp("doctor"), '[[tenants]]\nname = "mytenant"\n') as server:
         yield server
 
 
@@ -184,6 +185,28 @@ def test_a_running_server_is_asked(server: Server) -> None:
     assert found["payloads"][0]["level"] == FINE
     (proxy,) = found["proxy"]
     assert (proxy["level"], "x-forwarded-for" in proxy["found"]) == (WARNING, True)
+
+
+def test_soft_delete_that_a_client_turned_on_is_found(server: Server) -> None:
+    assert "soft delete" not in looked("--data", str(server.data), exit_code=FAILED)
+    shown = CliRunner().invoke(
+        main, ["tenant", "show", "mytenant", "--keys", "--json", "--data", str(server.data)]
+    )
+    credential = {"account_name": "mytenant", "account_key": json.loads(shown.stdout)["keys"][0]}
+    with BlobServiceClient(f"{server.url}/mytenant", credential=credential) as service:
+        service.set_service_properties(delete_retention_policy=RetentionPolicy(enabled=True, days=7))
+        (found,) = looked("--data", str(server.data), exit_code=FAILED)["soft delete"]
+        assert (found["level"], "mytenant" in found["found"]) == (WARNING, True)
+        assert "has no effect" in server.log()
+        service.set_service_properties(delete_retention_policy=RetentionPolicy(enabled=False))
+    assert "soft delete" not in looked("--data", str(server.data), exit_code=FAILED)
+
+
+def test_three_accounts_with_soft_delete_are_named_and_the_others_are_mentioned() -> None:
+    assert list(checkup.soft_delete([])) == []
+    (three,), (four,) = (checkup.soft_delete([f"t{i}" for i in range(count)]) for count in (3, 4))
+    assert "for t0, t1, t2, but" in three.found
+    assert "for t0, t1, t2 and others, but" in four.found
 
 
 def test_the_last_backup_is_told(server: Server, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import trio
 from retain import journal
 from retain.engine import wire
 from retain.engine.blobs.commands import PutBlob, StageBlock
-from retain.engine.blobs.container_commands import CreateContainer
+from retain.engine.blobs.container_commands import CreateContainer, SetServiceProperties
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.blobs.queries import get_blob
 from retain.engine.core.body import Inline
@@ -148,6 +148,23 @@ async def test_containers_have_pages_there_and_on_the_overview() -> None:
             assert found == wanted, (role, start)
             if start == HOME:
                 assert "122\u00a0containers" in answer.text
+
+
+async def test_a_tenant_whose_client_turned_on_soft_delete_is_told_that_it_is_not_done() -> None:
+    async with console() as server:
+        await server.administration.add_tenant(actor="cli", name="other")
+        browser = await server.signed_in()
+        for enabled, shown in (("true", 1), ("false", 0)):
+            policy = {"DeleteRetentionPolicy": {"Enabled": enabled, "Days": "7"}}
+            resource = server.engine.entropy(16)
+            await server.engine.submit(
+                SetServiceProperties(
+                    actor="client", account="mytenant", document={"settings": policy}, resource=resource
+                )
+            )
+            answer = await browser.get(CONTAINERS)
+            assert answer.text.count("turned on soft delete") == shown
+        assert 'id="other"' in answer.text
 
 
 async def test_containers_are_found_by_the_beginning_of_their_names() -> None:
