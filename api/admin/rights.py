@@ -108,7 +108,7 @@ class Rights:
             actor: The caller.
             ordered_by: The person who ordered it, if not the caller; recorded beside the actor.
             targets: Areas, documents and blobs in the form of `packed`, at most `MOST_TARGETS`.
-            dry_run: Only report the state of each: `living`, `ended` or `held`.
+            dry_run: Only report the state of each: `living`, `ended` or `held`, and the holds on it.
             now: Erase before returning.
             names: Erase names and actors, too; requires `now`.
             more: Another such call follows, which handles files and snapshots.
@@ -124,10 +124,7 @@ class Rights:
         ):
             raise Invalid("the selected resources cannot be erased together", reason="target")
         if dry_run:
-            seen = await self._engine.read(
-                lambda state, _: [Ended(one, status_of(state, one)) for one in asked]
-            )
-            return {"results": _results(seen), "erased_parts": 0}
+            return {"results": await self._planned(asked), "erased_parts": 0}
         if now or names:
             self._check_decides()
         await self._order(actor, ordered_by, asked, at_once=now or names, names=names)
@@ -146,6 +143,16 @@ class Rights:
         rows = _results(results)
         rows = [{**one, "status": "ended-now"} if one["status"] == LIVING else one for one in rows]
         return {"results": rows, "erased_parts": parts}
+
+    async def _planned(self, asked: Sequence[HoldTarget]) -> list[dict[str, Any]]:
+        """Return the state of each resource, and the holds on it."""
+        seen, holds = await self._engine.read(
+            lambda state, _: ([Ended(one, status_of(state, one)) for one in asked], state.holds.on(asked))
+        )
+        return [
+            {**row, "holds": [_brief(hold) for hold in on]}
+            for row, on in zip(_results(seen), holds, strict=True)
+        ]
 
     async def erase_due(self, *, actor: str, ordered_by: str | None = None) -> dict[str, Any]:
         """End data past its deadline, and erase all due data, without waiting for the eraser."""
@@ -270,6 +277,10 @@ def check_orderer(ordered_by: str | None) -> None:
 
 def _results(results: Sequence[Ended]) -> list[dict[str, Any]]:
     return [{**packed(one.target), "status": one.status} for one in results]
+
+
+def _brief(hold: Hold) -> dict[str, Any]:
+    return {name: shown(hold)[name] for name in ("hold", "kind", "reason", "actor", "set")}
 
 
 def shown(hold: Hold) -> dict[str, Any]:

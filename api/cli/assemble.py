@@ -35,6 +35,7 @@ from retain.api.cli.progress import record_progress
 from retain.api.config.credentials import is_credential
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
+from retain.api.console import READ_UNDER
 from retain.api.console.figures.traffic import Traffic
 from retain.api.http.message import Mounted
 from retain.api.identity import Identity, ThrottleOptions, areas_identity_options, identity_options
@@ -245,6 +246,7 @@ def assembled(
         interfaces(engine, config, administration.tenants.keys_of, identity, throttles["areas"], trail),
         pages=pages,
         counters=counters,
+        read_under=READ_UNDER,
     )
     administration.doctor.seen = app.seen.shown
     return app

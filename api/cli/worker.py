@@ -24,6 +24,7 @@ from retain.api.admin.users import Users
 from retain.api.cli.assemble import interfaces
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config
+from retain.api.console import READ_UNDER
 from retain.api.identity import Identity, identity_options
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
@@ -145,6 +146,7 @@ class Process:
             counters=Counters(),
             elsewhere=Pages(welcome.pages),
             processes=welcome.processes,
+            read_under=READ_UNDER,
         )
         collector.settle()
         # From this answer on, erasures wait for this process; it has not answered any request yet.

@@ -64,9 +64,6 @@ DISCARD_BYTES = 65536
 """If at most this much of a request body is unread, it is read and discarded, so that the connection can be
 used again.
 """
-READERS = frozenset(("console",))
-"""First segments of the paths whose pages read a body: forms and uploads. The others read none."""
-
 _REFUSALS = (RequestError, EngineError, IdentityError)
 """Errors that an interface turns into its own response; others are bugs, unless the machine was short of a
 resource.
@@ -102,6 +99,7 @@ class App:
         counters: Counters | None = None,
         elsewhere: Asgi | None = None,
         processes: int = 1,
+        read_under: Sequence[str] = (),
     ) -> None:
         self.engine = engine
         self.config = config
@@ -112,6 +110,7 @@ class App:
         self._blueprints = tuple(pages)
         self._pages: Asgi | None = elsewhere
         self._pages_turn = trio.Lock()
+        self._read_under = frozenset(read_under)
         self._prefixes = {
             prefix.encode(): interface for interface in interfaces for prefix in interface.prefixes
         }
@@ -399,8 +398,8 @@ class App:
 
         if proceed := scope.get("state", {}).get(PROCEED):
             await proceed()
-        if request.segments()[0] not in READERS:
-            # A short body is read here, so that the connection can be used again.
+        if request.segments()[0] not in self._read_under:
+            # No page there reads a body. A short body is read here, so that the connection can be used again.
             request.body.min_rate = self.config.server.min_body_rate
             await request.body.discard(DISCARD_BYTES)
             whole = request.body.finished
@@ -418,6 +417,7 @@ def create_app(
     counters: Counters | None = None,
     elsewhere: Asgi | None = None,
     processes: int = 1,
+    read_under: Sequence[str] = (),
 ) -> App:
     """Return the application: the interfaces, the landing page, health and metrics.
 
@@ -429,6 +429,8 @@ def create_app(
         counters: The counters, if pages show them too.
         elsewhere: Answers requests that no interface claims, instead of pages created here.
         processes: How many processes share the bounds.
+        read_under: First path segments under which pages read a body, as their package declares; other pages
+            get none.
 
     """
     external = ExternalUrl(config.server)
@@ -440,7 +442,7 @@ def create_app(
         lambda: readiness(engine.statistics()),
     )
     mounted = [*interfaces, landing.mount(), documentation.mount()]
-    return App(engine, config, mounted, pages, counters, elsewhere, processes)
+    return App(engine, config, mounted, pages, counters, elsewhere, processes, read_under)
 
 
 def linked_pages(config: Config, interfaces: Sequence[Mounted]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from retain.engine.areas.state import AreasState, next_end, record_key
@@ -14,6 +14,9 @@ from retain.engine.core.hold_index import HoldIndex, less
 from retain.engine.holds.events import HoldLifted, HoldSet
 from retain.engine.holds.target import Hold, HoldKind, HoldTarget
 from retain.engine.settings.state import SettingsState
+
+_WHOLES = frozenset((HoldKind.CONTAINER, HoldKind.TENANT))
+"""Known by their names: a tenant has no number, and a container's is not that of its blobs."""
 
 
 class HoldsState:
@@ -38,6 +41,21 @@ class HoldsState:
     def held(self, resource: bytes, details: Mapping[str, Any] | None = None) -> bool:
         """Return whether no record of `resource` may be erased. See `HoldIndex.record`."""
         return self.shared.held.record(resource, details)
+
+    def on(self, targets: Iterable[HoldTarget]) -> list[tuple[Hold, ...]]:
+        """Return the holds that keep each target: on itself, its container, its tenant; the oldest first."""
+        found: dict[bytes | tuple[Any, ...], list[Hold]] = {}
+        for hold in sorted(self.holds.values(), key=lambda hold: (hold.time, hold.hold_id)):
+            kind, resource, names = hold.target
+            found.setdefault(names if kind in _WHOLES else resource, []).append(hold)
+        kept: list[tuple[Hold, ...]] = []
+        for kind, resource, names in targets:
+            keys: list[bytes | tuple[Any, ...]] = [resource]
+            if kind is HoldKind.BLOB:
+                keys += [names[:2], names[:1]]
+            holds = [hold for key in keys for hold in found.get(key, ())]
+            kept.append(tuple(sorted(holds, key=lambda hold: (hold.time, hold.hold_id))))
+        return kept
 
     def set(self, event: HoldSet, _stamp: Stamp) -> None:
         """Apply `HoldSet`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import trio
 import trio.testing
+from quart import Blueprint
 
 from retain.api.config.load import Config, ServerConfig
 from retain.api.http.message import Mounted, Request, Response, plain_error
@@ -241,8 +242,10 @@ async def serving(
     *,
     interfaces: Sequence[Mounted] = (ECHO,),
     config: Config | None = None,
+    pages: Sequence[Callable[[], Blueprint]] = (),
+    read_under: Sequence[str] = (),
 ) -> AsyncIterator[Served]:
-    """Serve `interfaces` over an engine in memory, on a free port of 127.0.0.1.
+    """Serve `interfaces` and `pages` over an engine in memory, on a free port of 127.0.0.1.
 
     A clock of the test's own may stand still until the end; from there on it goes.
     """
@@ -255,7 +258,7 @@ async def serving(
         ready.set()
 
     async with open_memory_engine(options=LightOptions()) as engine, trio.open_nursery() as nursery:
-        app = App(engine, config, interfaces)
+        app = App(engine, config, interfaces, pages, read_under=read_under)
         stop = trio.Event()
         ended = trio.Event()
 

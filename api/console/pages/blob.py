@@ -18,7 +18,6 @@ from retain.api.console.containers.addresses import (
     folder_of,
     steps,
 )
-from retain.api.console.containers.holds import holds_on
 from retain.api.console.containers.previews import TEXT_BYTES, UNKNOWN, content_headers, kind_of, type_of
 from retain.api.console.forms.containers import ReasonForm, TagsForm
 from retain.api.console.routing.call import PageCall
@@ -32,7 +31,7 @@ from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.entries import BlobEntry
 from retain.engine.blobs.queries import ends_at, get_blob
 from retain.engine.blobs.tag_condition import SameTags
-from retain.engine.holds import Hold, HoldKind, LiftHold, SetHold
+from retain.engine.holds import Hold, HoldKind, HoldTarget, LiftHold, SetHold
 
 BLOB: Final = f"{CONTAINERS}/<tenant>/<container>/blob"
 
@@ -74,7 +73,8 @@ async def find(call: PageCall, tenant: str, container: str, name: str) -> Found:
         held = blobs.find(tenant, container)
         assert held is not None, "its blob was found"
         days = blobs.default_days if held.entry.days is None else held.entry.days
-        holds = tuple(holds_on(state, tenant, container, entry.resource))
+        target = HoldTarget(HoldKind.BLOB, entry.resource, (tenant, container, name))
+        (holds,) = state.holds.on((target,))
         return Found(entry, ends_at(blobs, tenant, container, name, now), days, holds)
 
     return await call.desk.engine.read(look)

@@ -6,6 +6,7 @@ of blobs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +34,7 @@ from retain.engine.blobs.listing import (
 )
 from retain.engine.blobs.queries import get_container
 from retain.engine.blobs.state import BlobsState
+from retain.engine.holds import HoldKind, HoldTarget
 
 PER_PAGE: Final = 50
 
@@ -50,7 +52,7 @@ class ListRow:
         type: The content type of a blob; empty if none is stored.
         written: When it was written last.
         ends: Its deadline; None for never.
-        held: Under a legal hold.
+        holds: The reasons of the legal holds on it, the oldest first.
         tags: Its tags.
     """
 
@@ -62,7 +64,7 @@ class ListRow:
     type: str = ""
     written: int = 0
     ends: int | None = None
-    held: bool = False
+    holds: tuple[str, ...] = ()
     tags: Pairs = ()
 
 
@@ -145,10 +147,26 @@ def _shown(
     found = blobs.find(tenant, container)
     assert found is not None, "its entry was found"
     held = state.shared.held.container(tenant, container)
-    alone = state.shared.held.blobs_in(tenant, container)
-
-    def row(name: str, one: BlobEntry, cut: int) -> ListRow:
-        return ListRow(
+    following: str | None = None
+    before: str | None = None
+    listed: list[tuple[str, BlobEntry | None]] = []
+    cut = 0
+    if query is not None:
+        page, following, before = _search(blobs, tenant, container, now, prefix, query, after)
+        listed = [(one.name, one.entry) for one in page.items if one.name.startswith(prefix)]
+    elif not empty:
+        part = list_blobs(
+            blobs, tenant, container, now, prefix=prefix, delimiter="/", start=after, limit=PER_PAGE
+        )
+        cut = prefix.rfind("/") + 1
+        listed = [(name, one if isinstance(one, BlobEntry) else None) for name, one, _ in part.items]
+        following = part.next
+        before = _before(blobs, tenant, container, now, prefix, after)
+    reasons = _reasons(state, tenant, container, listed)
+    rows = [
+        _folder(state, tenant, container, name, cut)
+        if one is None
+        else ListRow(
             label=name[cut:],
             address=blob_address(tenant, container, name),
             icon=icon_of(one, name),
@@ -156,33 +174,33 @@ def _shown(
             type=one.headers.content_type or "",
             written=one.modified,
             ends=found.ends(one),
-            held=held or name in alone,
+            holds=reasons.get(name, ()),
             tags=one.tags,
         )
-
-    rows: list[ListRow] = []
-    following: str | None = None
-    before: str | None = None
-    if query is not None:
-        page, following, before = _search(blobs, tenant, container, now, prefix, query, after)
-        rows = [row(one.name, one.entry, 0) for one in page.items if one.name.startswith(prefix)]
-    elif not empty:
-        listed = list_blobs(
-            blobs, tenant, container, now, prefix=prefix, delimiter="/", start=after, limit=PER_PAGE
-        )
-        cut = prefix.rfind("/") + 1
-        for name, one, _ in listed.items:
-            if isinstance(one, BlobEntry):
-                rows.append(row(name, one, cut))
-            else:
-                rows.append(_folder(state, tenant, container, name, cut))
-        following = listed.next
-        before = _before(blobs, tenant, container, now, prefix, after)
+        for name, one in listed
+    ]
     days = blobs.default_days if entry.days is None else entry.days
     hidden = found.ages.bisect_left((found.alive_after(now) + 1, ""))
     return ContainerSummary(
         entry, len(found.ages) - hidden, found.size, days, held, tuple(rows), following, before
     )
+
+
+def _reasons(
+    state: State, tenant: str, container: str, listed: Sequence[tuple[str, BlobEntry | None]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the reasons of the holds on each blob that is under one."""
+    whole = state.shared.held.container(tenant, container)
+    alone = state.shared.held.blobs_in(tenant, container)
+    targets = [
+        HoldTarget(HoldKind.BLOB, one.resource, (tenant, container, name))
+        for name, one in listed
+        if one is not None and (whole or name in alone)
+    ]
+    holds = state.holds.on(targets) if targets else []
+    return {
+        target.names[2]: tuple(hold.reason for hold in on) for target, on in zip(targets, holds, strict=True)
+    }
 
 
 def _search(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from retain.api.identity.roles import ADMINISTRATORS
 from retain.engine import Conflict, Invalid, NotFound
 from retain.engine.audit.dossier import Dossier
 from retain.engine.audit.log import Progress
+from retain.engine.core.time import DAY
 from retain.engine.persons.end import HELD, LIVING
 from retain.engine.persons.find import Selection, Subject, recorded
 
@@ -32,10 +33,17 @@ ROWS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A resource that was found, and its present state."""
+    """A resource that was found.
+
+    Attributes:
+        subject: The resource.
+        status: Its present state.
+        holds: The legal holds on it, as `Rights.erase` returns them.
+    """
 
     subject: Subject
     status: str
+    holds: Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +211,9 @@ async def _things(call: PageCall, work: Work) -> list[Thing]:
         some = found[start : start + MOST_TARGETS]
         targets = [packed(one.target) for one in some]
         planned = await rights.erase(actor=call.actor, targets=targets, dry_run=True)
-        things += [Thing(one, row["status"]) for one, row in zip(some, planned["results"], strict=True)]
+        things += [
+            Thing(one, row["status"], row["holds"]) for one, row in zip(some, planned["results"], strict=True)
+        ]
     return things
 
 
@@ -233,7 +243,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         sure=confirmation(len(going)),
         holds=holds[-ROWS:][::-1],
         hold_count=len(holds),
-        audit_days=call.desk.config.retention.audit_days,
+        audit=call.desk.config.retention.audit_days * DAY,
         hours=call.desk.config.retention.erase_within_hours,
     )
 

@@ -16,6 +16,7 @@ from retain.engine.blobs.container_commands import CreateContainer, SetServicePr
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.blobs.queries import get_blob
 from retain.engine.core.body import Inline
+from retain.engine.holds import HoldKind, SetHold
 from retain.engine.testing import ManualClock
 from tests.kit.console import Answer, Browser, Console, console
 
@@ -370,6 +371,23 @@ async def test_bad_tags_are_refused_beside_the_field(tags: str, words: str) -> N
         assert (answer.status, words in answer.text) == (400, True)
         assert "<b>" not in answer.text.replace("<b>ann</b>", "")
         assert await tags_of(server, "x.wav") == {"Queue": "claims"}
+
+
+async def test_the_list_shows_why_a_blob_is_held() -> None:
+    async with console() as server:
+        for name in ("a.wav", "b.wav", "f/c.wav"):
+            await put(server, name)
+        held = ("mytenant", "recordings", "b.wav")
+        for number, reason in enumerate(("case <b>7</b>", "case 8")):
+            await server.engine.submit(
+                SetHold(
+                    actor="a", hold_id=bytes([number]) * 16, kind=HoldKind.BLOB, names=held, reason=reason
+                )
+            )
+        text = (await (await server.signed_in()).get(AT)).text
+        assert text.count("held</span>") == 1
+        row = text.partition("b.wav")[2].partition("</tr>")[0]
+        assert "“<bdi>case &lt;b&gt;7&lt;/<wbr>b&gt;</bdi>” and 1\u00a0more hold<" in row
 
 
 async def test_a_hold_needs_a_reason_keeps_the_blob_and_is_lifted() -> None:

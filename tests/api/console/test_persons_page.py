@@ -7,15 +7,20 @@ import io
 import json
 import re
 import zipfile
+from datetime import UTC
 
 import pytest
 import trio
 
+from retain.api.html.filters import in_zone
 from retain.engine import Inline
 from retain.engine.areas import CreateArea
 from retain.engine.audit.log import Filter, log
-from retain.engine.blobs.commands import PutBlob
+from retain.engine.blobs.commands import DeleteBlob, PutBlob
 from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.core.time import DAY
+from retain.engine.holds import HoldKind, SetHold
+from retain.engine.testing import ManualClock
 from tests.kit.console import Browser, Console, console
 
 AREA, BLOB = bytes(range(16)), bytes(range(16, 32))
@@ -100,6 +105,54 @@ async def test_what_is_found_is_shown_as_a_dry_run() -> None:
         assert actions(server, "erasure-ordered") == actions(server, "area-deleted") == []
         text, _ = await found(browser, user="nobody")
         assert "Found: nothing" in text
+
+
+async def test_what_stays_says_why_and_since_when() -> None:
+    clock = ManualClock()
+    async with console(clock=clock) as server:
+        await fill(server)
+        holds = (
+            (HoldKind.CONTAINER, ("mytenant", "recordings"), "case 8"),
+            (HoldKind.BLOB, ("mytenant", "recordings", "2026/../4711.wav"), f"case 7 {EVIL}"),
+        )
+        for kind, names, reason in holds:
+            number = server.engine.entropy(16)
+            await server.engine.submit(
+                SetHold(actor="a", hold_id=number, kind=kind, names=names, reason=reason)
+            )
+            clock.advance(86_400)
+        browser = await server.signed_in()
+        text, _ = await found(browser)
+        row = text.partition("4711.wav")[2].partition("</tr>")[0]
+        words = html.unescape(re.sub("<[^>]+>", "", row.rpartition("<td")[2].partition(">")[2]))
+        assert words == (
+            f"stays: “case 8”, held with its container since {day(server, -2)}; "
+            f"“case 7 {EVIL}”, held since {day(server, -1)}"
+        )
+        assert EVIL not in text
+        assert "1\u00a0thing under a legal hold, with the reason above" in text
+        assert f"names in the audit until {day(server, 365)}" in re.sub("<[^>]+>", "", text)
+
+
+async def test_what_ended_before_says_when_and_how_long_its_names_stay() -> None:
+    clock = ManualClock()
+    async with console(clock=clock) as server:
+        await fill(server)
+        ended = DeleteBlob(actor="x", account="mytenant", container="recordings", name="2026/../4711.wav")
+        await server.engine.submit(ended)
+        clock.advance(86_400)
+        browser = await server.signed_in()
+        text, _ = await found(browser)
+        assert f"goes; ended {day(server, -1)}" in re.sub("<[^>]+>", "", text)
+        await server.engine.erase_due()
+        text, _ = await found(browser)
+        words = f"no content is left; its names stay until {day(server, 364)} as the record of who did what"
+        assert words in re.sub("<[^>]+>", "", text)
+
+
+def day(server: Console, days: int) -> str:
+    """The day that is this many days after the present, as the page writes it."""
+    return in_zone(server.engine.now() + days * DAY, UTC, "day").replace(" ", "\u00a0")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from retain.api.config.load import Config, ServerConfig, SettingsConfig
-from retain.api.console.routes import ROUTES
+from retain.api.console import READ_UNDER
+from retain.api.console.routes import NODE_ROUTES, ROUTES
 from retain.api.console.routing.route import Route
 from retain.api.html.static import asset
 from retain.api.identity.roles import EVERYBODY, Role
@@ -48,6 +49,10 @@ async def test_every_route_lets_in_the_roles_of_the_table_and_nobody_else() -> N
 def test_the_table_lets_nobody_in_but_to_sign_in() -> None:
     assert {route.path for route in ROUTES if route.roles is None} == {"/console/sign-in"}
     assert all(route.roles is None or route.roles <= EVERYBODY for route in ROUTES)
+
+
+def test_every_page_that_reads_a_form_is_where_bodies_are_read() -> None:
+    assert {route.path.split("/")[1] for route in (*CHANGING, *NODE_ROUTES)} <= set(READ_UNDER)
 
 
 @pytest.mark.parametrize("route", CHANGING, ids=name_of)

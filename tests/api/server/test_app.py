@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 from quart import Blueprint
+from quart import request as quart_request
 
 from retain.api.cli.assemble import interfaces
 from retain.api.config.load import (
@@ -191,6 +192,23 @@ async def test_a_small_unread_body_does_not_cost_the_connection() -> None:
         )
         assert (await peer.answer()).status == 200
         assert json.loads((await peer.answer()).body) == ["echo", "z"]
+
+
+async def test_pages_get_a_body_where_their_package_says_that_they_read_one() -> None:
+    pages = Blueprint("pages", "pages")
+
+    @pages.post("/<part>")
+    async def told(part: str) -> str:
+        return f"{part}: {len(await quart_request.get_data())}"
+
+    body = b"y" * 1000
+    async with (
+        serving(pages=[lambda: pages], read_under=["forms"]) as served,
+        connected(served.port) as peer,
+    ):
+        for part, length in (("forms", 1000), ("other", 0), ("forms", 1000)):
+            await peer.send(head("POST", f"/{part}", "Content-Length: 1000") + body)
+            assert (await peer.answer()).body == b"%s: %d" % (part.encode(), length)
 
 
 @pytest.mark.parametrize("length", [8 << 20, 20 << 30])
