@@ -180,7 +180,8 @@ class FormReader:
         async for chunk in self._request.body:
             for start in range(0, len(chunk), STEP_BYTES):
                 self._take_fields(decoder.feed(chunk[start : start + STEP_BYTES]), codec)
-                await trio.lowlevel.checkpoint()
+                if len(chunk) > STEP_BYTES:  # beside a shorter one, others run while the next is awaited
+                    await trio.lowlevel.checkpoint()
         self._take_fields(decoder.finish(), codec)
 
     def _take_fields(self, fields: list[tuple[bytes, bytes]], codec: str) -> None:
@@ -203,7 +204,8 @@ class FormReader:
                     else:
                         await self._end(part)
                         part = None
-                await trio.lowlevel.checkpoint()
+                if len(chunk) > STEP_BYTES:
+                    await trio.lowlevel.checkpoint()
         decoder.finish()
 
     def _begin(self, head: PartHead) -> _Part:

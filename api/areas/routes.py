@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from retain.api.http.errors import MethodNotAllowed, NoRoute
 
@@ -19,8 +19,7 @@ class AreaOperation(Enum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True, slots=True)
-class AreaTarget:
+class AreaTarget(NamedTuple):
     """An operation with the names from the path, each decoded once.
 
     Attributes:

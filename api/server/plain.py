@@ -147,6 +147,7 @@ class PlainConnection:
         started = stream.since
         self._left = head.length or 0
         request.body.is_cut_short = self._is_cut_short
+        request.body.at_hand = self._at_hand
         share = self._app.bounds.enter(stream.peer)
         try:
             return await self._respond(interface, request, share, started)
@@ -231,16 +232,14 @@ class PlainConnection:
         if self._gone:
             return {"type": "http.disconnect"}
         if self._left:
-            data = await self._next_piece(
-                RECEIVE_MORE_BYTES
-                if self._left > PLENTY_BYTES and not self._app.bounds.is_tight
-                else RECEIVE_BYTES
-            )
-            if not data:
+            if not self._unread:
+                plenty = self._left > PLENTY_BYTES and not self._app.bounds.is_tight
+                self._unread = await self._received(RECEIVE_MORE_BYTES if plenty else RECEIVE_BYTES)
+            message = self._at_hand()
+            if message is None:
                 self._gone = True
                 return {"type": "http.disconnect"}
-            self._left -= len(data)
-            return {"type": "http.request", "body": data, "more_body": self._left > 0}
+            return message
         while len(self._unread) < RECEIVE_BYTES:
             data = await self._received(RECEIVE_BYTES)
             if not data:
@@ -255,15 +254,17 @@ class PlainConnection:
         waiting = self._stream.last_bytes()
         return waiting is not None and waiting + len(self._unread) < self._left
 
-    async def _next_piece(self, size: int) -> bytes:
-        """Return at most `_left` bytes of the body; empty if the client has disconnected."""
-        if not self._unread:
-            data = await self._received(size)
-            if len(data) <= self._left:
-                return data
-            self._unread = data
-        data, self._unread = self._unread[: self._left], self._unread[self._left :]
-        return data
+    def _at_hand(self) -> Message | None:
+        """Return what has been received of the current request's body; None if that is nothing."""
+        data, left = self._unread, self._left
+        if not data or not left:
+            return None
+        if len(data) > left:
+            data, self._unread = data[:left], data[left:]
+        else:
+            self._unread = b""
+        self._left -= len(data)
+        return {"type": "http.request", "body": data, "more_body": self._left > 0}
 
     async def _received(self, size: int) -> bytes:
         try:

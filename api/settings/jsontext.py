@@ -78,4 +78,4 @@ def _finite(digits: str) -> float:
     return number
 
 
-_loads = partial(json.loads, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+_loads = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite).decode

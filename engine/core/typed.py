@@ -225,11 +225,12 @@ def _records(kind: type[Any]) -> Accepts:
             (only,) = column
             if only is last[0]:
                 return True
-        if not _are(column, kind) or not all(check(_column(column, name)) for name, _, check in _table(kind)):
-            return False
-        if len(column) == 1 and is_dataclass(only):
-            last[0] = only
-        return True
+            if not isinstance(only, kind) or wrong_field(only) is not None:
+                return False
+            if is_dataclass(only):
+                last[0] = only
+            return True
+        return _are(column, kind) and all(check(_column(column, name)) for name, _, check in _table(kind))
 
     return accepts
 

@@ -34,7 +34,7 @@ from retain.engine.settings.commands import (
 )
 from retain.engine.settings.events import Change, DocumentDeleted, Op, Result, changed, stated
 from retain.engine.settings.json_patch import apply_steps, work_for
-from retain.engine.settings.merge import is_blocked, resolve
+from retain.engine.settings.merge import descend, is_blocked, resolve
 from retain.engine.settings.merge_patch import merge_patch
 from retain.engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path, tag_of
 from retain.engine.settings.paths import walk
@@ -67,11 +67,11 @@ class _Target:
         path: The path in it.
         view: The layers on which existence is judged (docs/wire/settings.md, section 3): at global level the
             document itself, whatever the asker may read of it; elsewhere what the asker sees.
-        present: The result of a plain read; `MISSING` if none.
+        is_shown: Whether a plain read finds it.
 
     """
 
-    __slots__ = ("command", "own", "path", "present", "state", "view")
+    __slots__ = ("command", "is_shown", "own", "path", "state", "view")
 
     def __init__(self, state: SettingsState, command: SettingsWrite) -> None:
         place, policy = command.place, command.policy
@@ -85,7 +85,7 @@ class _Target:
         self.view: LayeredView = look(state, command.asker, place, self.path)
         if place.level == Level.GLOBAL:
             self.view = LayeredView((self.own.value,) if self.own else (), MISSING, self.view.tag)
-        self.present = resolve(self.view.layers, self.path)
+        self.is_shown = bool(descend(self.view.layers, self.path))
 
     def value(self, path: Path) -> Any:
         """Return the value under `path` in the place's own document."""
@@ -107,7 +107,7 @@ class _Target:
         command, own = self.command, self.own
         old = own.value if own else {}
         if not created and whole is None and own is None and not changes:
-            check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
+            check_conditions(self.state, command, self.view.tag, exists=self.is_shown)
             # the level has no document of its own, and the write creates none
             return Decision((), WriteResult(created, self.view.tag))
         if whole is not None:
@@ -117,7 +117,7 @@ class _Target:
             size = (own.size if own else 2) + longer
         check_result(command, old, new, touched)
         check_bounds(self.state, command, own, size)
-        check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
+        check_conditions(self.state, command, self.view.tag, exists=self.is_shown)
         resource = own.resource if own else command.resource
         revision = self.state.next_revision(own)
         facts = {
@@ -176,7 +176,7 @@ def put(state: SettingsState, command: PutValue, _: int) -> Decision[WriteResult
     target = _Target(state, command)
     path = target.path
     body = admit(command, path, command.body)
-    created = isinstance(target.present, Missing)
+    created = not target.is_shown
     authorise(command, target.own, path[:1] if path else (target.own.value if target.own else ()))
     if created:
         creates = command.policy.put_creates or command.place.level == Level.DEVICE
@@ -198,7 +198,7 @@ def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[WriteRe
     body = admit(command, path, command.body, merging=True)
     touched = path[:1] or tuple(body.value)
     authorise(command, target.own, touched)
-    if isinstance(target.present, Missing):
+    if not target.is_shown:
         target.refuse_missing()
     op = Op.MERGE if isinstance(body.value, dict) else Op.SET
     changes = [Change(op, path, body.value, body.text)]
@@ -213,7 +213,7 @@ def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[WriteRe
     path, policy = target.path, command.policy
     named = path[:1] or _named(target, command)
     authorise(command, target.own, named, Right)
-    if isinstance(target.present, Missing):
+    if not target.is_shown:
         target.refuse_missing()
     old = target.value(path)
     base = {} if isinstance(old, Missing) else old

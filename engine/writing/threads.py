@@ -103,7 +103,8 @@ class BackgroundTask:
 
     async def settle(self) -> None:
         """Wait until no work is running, and ignore its outcome. Not cancellable, as a thread is not."""
+        if self._ended is None:
+            return
         with trio.CancelScope(shield=True):
-            if self._ended is not None:
-                await self._ended.wait()
-                self._ended = None
+            await self._ended.wait()
+            self._ended = None

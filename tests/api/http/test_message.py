@@ -151,6 +151,18 @@ async def test_an_undeclared_length_over_the_limit_is_refused_as_it_comes() -> N
         await anext(body)
 
 
+async def test_a_piece_at_hand_is_read_without_waiting_and_counts_as_any_other() -> None:
+    body = Body(feed(part(b"x" * 6)), None)
+    at_hand = [part(b"x" * 6)]
+    body.limit, body.at_hand = 10, lambda: at_hand.pop() if at_hand else None
+    reading = anext(body)
+    with pytest.raises(StopIteration) as read:
+        reading.__await__().send(None)  # ends at once: no task switch
+    assert read.value.value == b"x" * 6
+    with pytest.raises(BodyTooLarge):
+        await anext(body)
+
+
 async def test_a_client_that_goes_away_is_told_apart_from_the_end() -> None:
     body = Body(feed(part(b"x"), {"type": "http.disconnect"}), 10)
     assert await anext(body) == b"x"
