@@ -8,9 +8,11 @@ N ?= 20
 MINUTES ?= 10
 COUNT ?= 200
 SEED ?= 1
+CLUSTER ?= ./retain-cluster
+PORT ?= 8081
 
 .DEFAULT_GOAL := help
-.PHONY: again bench-check faults nodes workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
+.PHONY: again bench-check cluster faults nodes workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +73,7 @@ workers: $(VENV)/.installed ## All contract tests over two followers in turns an
 nodes: $(VENV)/.installed ## All contract and client tests with requests spread at random over three nodes; SEED=1
 	RETAIN_NODES=$(SEED) $(BIN)/python -m pytest -q -n auto --dist worksteal tests/api/areas tests/api/settings tests/api/blobs \
 		--deselect tests/api/settings/test_holds.py
-	RETAIN_TEST_NODES=3 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/clients
+	RETAIN_NODES=$(SEED) RETAIN_TEST_NODES=3 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/clients
 
 coverage: $(VENV)/.installed ## Run all tests and show which branches none of them takes
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
@@ -93,6 +95,11 @@ bench-check: $(VENV)/.installed ## Fail if a request costs the processor a tenth
 crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and faults as in make test
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto --dist worksteal -o faulthandler_timeout=7200 \
 		tests/journal tests/engine tests/test_crash_server.py tests/test_forgetting.py tests/api/areas/test_server.py
+
+cluster: $(VENV)/.runnable ## Try three nodes and three PostgreSQL servers on this machine, in CLUSTER=./retain-cluster
+	@$(BIN)/python -c 'import obstore, psycopg' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[cluster]'
+	@exec $(BIN)/python deploy/local/cluster.py --folder $(CLUSTER) --port $(PORT)
 
 faults: $(VENV)/.installed ## Kill, pause and cut off nodes and PostgreSQL for MINUTES=10, and check every answer; ARGS="--seed 7"
 	$(BIN)/python -m tests.cluster --minutes $(MINUTES) $(ARGS)

@@ -12,22 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 from tests.kit import postgres
-from tests.kit.relay import Relay
 from tests.kit.server import ROOT, START_S, Server, running
-
-
-class AnyNode(Relay):
-    """Carries each connection to one of several ports, at random."""
-
-    def __init__(self, ports: list[int]) -> None:
-        self._ports, self._random = ports, Random(1)
-        super().__init__("")
-
-    def _dialled(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self._random.choice(self._ports)))
+from tests.kit.spreader import spread
 
 
 @contextmanager
@@ -61,8 +49,9 @@ def one_or_many(folder: Path, config: str) -> Iterator[Server]:
                 assert time.monotonic() < deadline, server.log()
                 time.sleep(0.02)
             found.append(server)
-        relay = stack.enter_context(AnyNode([server.port for server in found]))
-        yield replace(found[0], port=relay.port)
+        seed = os.environ.get("RETAIN_NODES", "1")
+        port = stack.enter_context(spread([server.port for server in found], seed))
+        yield replace(found[0], port=port)
 
 
 def _begin(folder: Path, config: str, environ: dict[str, str]) -> None:

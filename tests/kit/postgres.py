@@ -343,13 +343,17 @@ class Postgres:
             self._servers.remove(server)
 
 
+def in_memory() -> Path | None:
+    """Return a folder in memory for the servers; None if there is no room."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM else None
+
+
 @contextmanager
 def running() -> Iterator[Postgres]:
     """Prepare servers, in memory where there is room; end all of them."""
     demand()
-    memory = Path("/dev/shm")
-    place = memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM else None
-    root = Path(tempfile.mkdtemp(prefix="retain-pg-", dir=place))
+    root = Path(tempfile.mkdtemp(prefix="retain-pg-", dir=in_memory()))
     root.chmod(0o755)
     try:
         postgres = Postgres(root)
