@@ -15,6 +15,11 @@ class ConsoleConfig:
         ("Administrator",),
         "Roles that may do everything in the console, besides settings.admin_roles.",
     )
+    data_protection_roles: tuple[str, ...] = setting(
+        ("DataProtection",),
+        "Roles that may find, erase and hold what is stored about a person in the console, and read what an "
+        "auditor may, but no stored values.",
+    )
     auditor_roles: tuple[str, ...] = setting(
         ("Auditor",), "Roles that may read audit, proofs and retention in the console, but no stored values."
     )

@@ -22,10 +22,11 @@ PASSWORD = "right"
 _HASH = cheap_hash(PASSWORD)
 USERS = (
     UserConfig(name="ann", password=_HASH, roles=("Administrator",)),
+    UserConfig(name="dora", password=_HASH, roles=("DataProtection",)),
     UserConfig(name="otto", password=_HASH, roles=("Auditor",)),
     UserConfig(name="uwe", password=_HASH, roles=("Role1",)),
 )
-BY_ROLE = {"Administrator": "ann", "Auditor": "otto", "User": "uwe"}
+BY_ROLE = {"Administrator": "ann", "DataProtection": "dora", "Auditor": "otto", "User": "uwe"}
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
@@ -118,7 +119,7 @@ class Console:
 async def console(
     config: Config | None = None, *, clock: ManualClock | None = None
 ) -> AsyncIterator[Console]:
-    """The console of `config`, or of the three users above, with a tenant."""
+    """The console of `config`, or of the users above, with a tenant."""
     config = config if config is not None else Config(users=USERS)
     async with open_memory_engine(options=LightOptions(), clock=clock) as engine:
         administration = await Administration.open(engine, config)

@@ -29,7 +29,8 @@ def command() -> None:
     "roles",
     multiple=True,
     metavar="ROLE",
-    help="Give the user this role; repeatable. The console has the roles Administrator and Auditor.",
+    help="Give the user this role; repeatable. The console's roles are Administrator, DataProtection and "
+    "Auditor.",
 )
 @data_options
 @json_option

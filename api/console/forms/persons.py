@@ -25,8 +25,11 @@ class PersonForm(ConsoleForm):
     tenant = StringField("All blobs of a tenant", [Within(MOST_BYTES)], default="")
     number = StringField("Number of a resource", [Within(MOST_BYTES)], default="")
 
-    def asked(self) -> Selection | None:
-        """Return the selection; None, with a message beside a field, if it is empty or not valid."""
+    def asked(self, except_for: re.Pattern[str] | None = None) -> Selection | None:
+        """Return the selection; None, with a message beside a field, if it is empty or not valid.
+
+        `except_for` are names that no pattern may match: only the whole name does.
+        """
         if not self.validate():
             return None
         fields = (self.user, self.customer, self.name, self.tag, self.tenant, self.number)
@@ -42,7 +45,7 @@ class PersonForm(ConsoleForm):
             self.refuse("number", "A number has 32 digits from 0 to f, as the audit shows it.")
             return None
         try:
-            names = (Pattern(name) if set(name) & set("*?\\") else name,) if name else ()
+            names = (Pattern(name, except_for) if set(name) & set("*?\\") else name,) if name else ()
         except ValueError:
             self.refuse(
                 "name",

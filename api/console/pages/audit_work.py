@@ -18,7 +18,7 @@ from retain.api.console.routing.call import PageCall
 from retain.api.console.routing.route import Route
 from retain.api.console.sessions import Notice
 from retain.api.html.filters import number
-from retain.api.identity.roles import EVIDENCE, Role
+from retain.api.identity.roles import EVIDENCE, PERSONS, Role
 from retain.engine import Invalid
 from retain.engine.audit.checkpoints import BadNote, Checkpoint, open_signed, read_key
 from retain.engine.audit.held import held_at
@@ -95,7 +95,7 @@ async def stop(call: PageCall) -> Response:
     if call.role is not Role.ADMINISTRATOR and work.by != call.caller.name:
         return call.go(AUDIT, Notice(f"{work.by} started this. An administrator can stop it.", "due"))
     bench.stop()
-    back = "/console/persons" if work.session_only and call.role is Role.ADMINISTRATOR else AUDIT
+    back = "/console/persons" if work.session_only and call.role in PERSONS else AUDIT
     return call.go(back, Notice("Stopped. Nothing was changed.", "hidden"))
 
 

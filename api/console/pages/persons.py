@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -12,21 +13,25 @@ from quart import Response
 from retain.api.admin.exports import zipped
 from retain.api.admin.rights import MOST_TARGETS, Rights, packed
 from retain.api.console.evidence import Work
+from retain.api.console.evidence.secrets import area_name, guarded
 from retain.api.console.forms.persons import HoldForm, PersonForm
 from retain.api.console.routing.call import PageCall
 from retain.api.console.routing.route import Nav, Route
 from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted
 from retain.api.html.rendering import HEADERS
-from retain.api.identity.roles import ADMINISTRATORS
+from retain.api.identity.roles import ADMINISTRATORS, PERSONS, Role
 from retain.engine import Conflict, Invalid, NotFound
 from retain.engine.audit.dossier import Dossier
 from retain.engine.audit.log import Progress
 from retain.engine.core.time import DAY
+from retain.engine.holds import HoldKind
 from retain.engine.persons.end import HELD, LIVING
 from retain.engine.persons.find import Selection, Subject, recorded
 
-PERSONS: Final = "/console/persons"
+PAGE: Final = "/console/persons"
+EXPORTERS: Final = ADMINISTRATORS
+"""Who may export: an export is made of values."""
 ROWS: Final = 500
 """Things that the page lists; all of them are counted, exported, held and erased."""
 
@@ -62,14 +67,14 @@ async def show(call: PageCall) -> Response:
 async def find(call: PageCall) -> Response:
     """Begin to search the journal."""
     form = PersonForm(await call.form())
-    asked = form.asked()
+    asked = form.asked(guarded(call.role))
     if asked is None:
         return await _page(call, form, HoldForm(), 400)
     disk = call.desk.engine.disk
     phases = ("Searching the journal", "Counting what was found")
     _start(call, "find", lambda progress: recorded(disk, asked, progress), phases, (asked, form.data))
     call.desk.evidence.bench.forget("export")
-    return call.go(f"{PERSONS}#found")
+    return call.go(f"{PAGE}#found")
 
 
 async def export(call: PageCall) -> Response:
@@ -85,7 +90,7 @@ async def export(call: PageCall) -> Response:
     _start(
         call, "export", made, ("Replaying the events", "Searching the journal", "Reading the log"), work.asked
     )
-    return call.go(f"{PERSONS}#found")
+    return call.go(f"{PAGE}#found")
 
 
 async def download(call: PageCall) -> Response:
@@ -119,7 +124,7 @@ async def erase(call: PageCall) -> Response:
     going = [one for one in things if one.status != HELD]
     if sent.get("sure", "").strip() != confirmation(len(going)) or not going:
         text = "Nothing was erased: type the words that the form shows. The number may have changed since."
-        return call.go(f"{PERSONS}#erase", Notice(text, "due"))
+        return call.go(f"{PAGE}#erase", Notice(text, "due"))
     names, now = sent.get("names") == "yes", sent.get("when") != "later"
     rights = Rights(call.desk.engine)
     parts, held = 0, 0
@@ -139,7 +144,7 @@ async def erase(call: PageCall) -> Response:
         text += f"They are hidden from clients, and erased within {hours:g} hours."
     if held:
         text += f" {counted(held, 'thing')} under a legal hold remained."
-    return call.go(PERSONS, Notice(text, "erased"))
+    return call.go(PAGE, Notice(text, "erased"))
 
 
 async def hold(call: PageCall) -> Response:
@@ -157,9 +162,9 @@ async def hold(call: PageCall) -> Response:
     except (Invalid, NotFound) as error:
         left = len(work.result) - done
         text = f"{counted(done, 'hold')} set, {left:,} not: {error.message}."
-        return call.go(f"{PERSONS}#holds", Notice(text, "due"))
+        return call.go(f"{PAGE}#holds", Notice(text, "due"))
     return call.go(
-        f"{PERSONS}#holds",
+        f"{PAGE}#holds",
         Notice(f"{counted(done, 'hold')} set. Nothing is erased until they are lifted.", "held"),
     )
 
@@ -169,8 +174,16 @@ async def lift(call: PageCall) -> Response:
     lifted = await Rights(call.desk.engine).lift_hold(
         actor=call.actor, hold=(await call.form()).get("hold", "")
     )
-    text = f"Lifted the hold on {lifted['subject']}. Data that became due meanwhile is erased now."
-    return call.go(f"{PERSONS}#holds", Notice(text, "live"))
+    subject = named(call.role, lifted)
+    text = f"Lifted the hold on {subject}. Data that became due meanwhile is erased now."
+    return call.go(f"{PAGE}#holds", Notice(text, "live"))
+
+
+def named(role: Role | None, target: Mapping[str, str]) -> str:
+    """Return the name of a target, in the form of `packed`, as this role may see it."""
+    if target["kind"] != HoldKind.AREA:
+        return target["subject"]
+    return area_name(role, target["subject"], target["resource"])
 
 
 def confirmation(count: int) -> str:
@@ -227,7 +240,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
     return call.page(
         "persons.html",
         status=status,
-        here=PERSONS,
+        here=PAGE,
         form=form,
         why=why,
         work=work,
@@ -235,6 +248,9 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         running=call.desk.evidence.bench.now,
         things=things,
         rows=ROWS,
+        named=partial(named, call.role),
+        packed=packed,
+        may_export=call.role in EXPORTERS,
         going=going,
         size=sum(one.subject.size for one in things),
         going_size=sum(one.subject.size for one in going),
@@ -249,11 +265,11 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
 
 
 ROUTES: Final = (
-    Route(path=PERSONS, view=show, roles=ADMINISTRATORS, nav=Nav("Persons’ rights", "person", "Evidence")),
-    Route(path="/console/persons/find", view=find, methods=("POST",), roles=ADMINISTRATORS),
-    Route(path="/console/persons/export", view=export, methods=("POST",), roles=ADMINISTRATORS),
-    Route(path="/console/persons/export.zip", view=download, roles=ADMINISTRATORS),
-    Route(path="/console/persons/erase", view=erase, methods=("POST",), roles=ADMINISTRATORS),
-    Route(path="/console/persons/hold", view=hold, methods=("POST",), roles=ADMINISTRATORS),
-    Route(path="/console/persons/lift", view=lift, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path=PAGE, view=show, roles=PERSONS, nav=Nav("Persons’ rights", "person", "Evidence")),
+    Route(path=f"{PAGE}/find", view=find, methods=("POST",), roles=PERSONS),
+    Route(path=f"{PAGE}/export", view=export, methods=("POST",), roles=EXPORTERS),
+    Route(path=f"{PAGE}/export.zip", view=download, roles=EXPORTERS),
+    Route(path=f"{PAGE}/erase", view=erase, methods=("POST",), roles=PERSONS),
+    Route(path=f"{PAGE}/hold", view=hold, methods=("POST",), roles=PERSONS),
+    Route(path=f"{PAGE}/lift", view=lift, methods=("POST",), roles=PERSONS),
 )

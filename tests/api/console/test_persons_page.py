@@ -235,6 +235,59 @@ async def test_a_hold_keeps_what_was_found_until_it_is_lifted() -> None:
             assert (await browser.send(f"{PAGE}/lift", {"hold": wrong}, PAGE)).status in (400, 404)
 
 
+async def test_a_data_protection_officer_erases_and_holds_and_reads_no_value() -> None:
+    async with console() as server:
+        await fill(server)
+        dora = await server.signed_in("DataProtection")
+        text, number = await found(dora)
+        assert "4711/<wbr>cart" in text
+        assert "an administrator makes the export" in text
+        assert "Export as zip" not in text
+        for path in (f"{PAGE}/export.zip", "/console/containers/mytenant/recordings", "/console/tokens"):
+            assert (await dora.get(path)).status == 403
+        sent = {"found": number}
+        assert (await dora.send(f"{PAGE}/export", sent, PAGE)).status == 403
+        await dora.send(f"{PAGE}/hold", {**sent, "reason": "case 7"}, PAGE)
+        text = (await dora.get(PAGE)).text
+        assert "Everything that was found is under a legal hold" in text
+        for hold in re.findall(r'name="hold" value="([0-9a-f]{32})"', text):
+            await dora.send(f"{PAGE}/lift", {"hold": hold}, PAGE)
+        history = (await dora.get(f"/console/audit/resources/{AREA.hex()}")).text
+        assert "sesame" not in history
+        assert (
+            "sesame" in (await (await server.signed_in()).get(f"/console/audit/resources/{AREA.hex()}")).text
+        )
+        done = await dora.send(f"{PAGE}/erase", {**sent, "sure": "erase 2 things", "when": "now"}, PAGE)
+        assert done.status == 303
+        assert actions(server, "erasure-ordered") == ["user:dora"]
+        assert actions(server, "area-deleted") == ["user:dora"]
+        assert actions(server, "hold-set") == actions(server, "hold-lifted") == ["user:dora", "user:dora"]
+
+
+async def test_the_generated_id_of_an_area_is_a_secret_from_all_but_administrators() -> None:
+    secret, number = "0f1e2d3c-0000-4000-8000-000000000001", bytes(range(32, 48))
+    async with console() as server:
+        await server.engine.submit(
+            CreateArea(actor="gms", name=secret, resource=number, values={"pin": "x"}, ttl=9999)
+        )
+        dora, ann = await server.signed_in("DataProtection"), await server.signed_in()
+        assert "Found: nothing" in (await found(dora, name="0f1e2d3c*"))[0]
+        assert secret in (await found(ann, name="0f1e2d3c*"))[0]
+        text, search = await found(dora, number=number.hex())
+        assert f"area {number.hex()}" in text
+        assert secret not in text
+        await dora.send(f"{PAGE}/hold", {"found": search, "reason": "case 7"}, PAGE)
+        text = (await dora.get(PAGE)).text
+        assert secret not in text
+        hold = re.search(r'name="hold" value="([0-9a-f]{32})"', text)
+        assert hold is not None
+        await dora.send(f"{PAGE}/lift", {"hold": hold[1]}, PAGE)
+        text = (await dora.get(PAGE)).text
+        assert f"Lifted the hold on area {number.hex()}" in text
+        assert secret not in text
+        assert "Found: 1\u00a0thing," in (await found(dora, name=secret))[0], "who knows it whole finds it"
+
+
 async def test_the_export_is_a_zip_that_can_be_taken_once() -> None:
     async with console() as server:
         await fill(server)

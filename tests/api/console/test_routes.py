@@ -46,6 +46,16 @@ async def test_every_route_lets_in_the_roles_of_the_table_and_nobody_else() -> N
         assert wrong == []
 
 
+def test_a_data_protection_officer_has_an_auditors_pages_and_those_of_persons_without_the_export() -> None:
+    own = {(route.path, route.methods) for route in ROUTES if Role.DATA_PROTECTION in (route.roles or ())}
+    auditors = {(route.path, route.methods) for route in ROUTES if Role.AUDITOR in (route.roles or ())}
+    assert own >= auditors
+    assert {path for path, _ in own - auditors} == {
+        "/console/persons",
+        *(f"/console/persons/{name}" for name in ("find", "erase", "hold", "lift")),
+    }
+
+
 def test_the_table_lets_nobody_in_but_to_sign_in() -> None:
     assert {route.path for route in ROUTES if route.roles is None} == {"/console/sign-in"}
     assert all(route.roles is None or route.roles <= EVERYBODY for route in ROUTES)
