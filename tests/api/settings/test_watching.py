@@ -426,6 +426,31 @@ async def test_a_poll_is_judged_again_before_it_is_answered(
     assert b"secret" not in answers[0].body
 
 
+@pytest.mark.parametrize(
+    ("method", "tail", "value"),
+    [("PATCH", "currentuser", {"beside": 1}), ("DELETE", "currentuser/c", ...)],
+    ids=["a value beside it changes", "the value goes away"],
+)
+async def test_a_poll_of_a_caller_who_lost_the_right_is_refused_at_the_next_change(
+    patient_clock: MockClock,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    tail: str,
+    value: Any,
+) -> None:
+    """Not at the end of its wait, and without a word about what became of the value."""
+    await client.call("POST", "currentuser", {"c": {"y": 1}})
+    tag = (await client.call("GET", "currentuser/c")).tag
+    identity, start = Revocable(client, monkeypatch), trio.current_time()
+    async with polling(client, "currentuser/c?wait=300", tag) as answers:
+        lost = iter([False, True, True])  # the write itself is still the caller's; what follows is not
+        identity.change = lambda caller: revoked(caller) if next(lost) else caller
+        assert (await client.call(method, tail, value)).status in (201, 204)
+    assert answers[0].status == 401
+    assert trio.current_time() - start < 100
+
+
 async def test_a_poll_ends_with_the_token(
     patient_clock: MockClock, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
