@@ -210,3 +210,18 @@ def test_an_interval_holds_exactly_what_its_bounds_say(low, high, value):
             assert Interval(low, low_closed, high, high_closed).holds(value) is (above and below)
             assert Interval(low, low_closed).holds(value) is above
             assert Interval(None, True, high, high_closed).holds(value) is below
+
+
+SQL = """
+    ALL AND ANY AS ASC BETWEEN BY CASE CAST DESC DISTINCT ELSE END ESCAPE EXISTS FALSE FROM GROUP HAVING IN
+    IS JOIN LIKE NOT NULL ON OR ORDER SELECT THEN TRUE UNION WHEN WHERE
+    DAY HOUR INTERVAL MINUTE MONTH SECOND TIMESTAMP YEAR
+"""
+
+
+@pytest.mark.parametrize("word", SQL.split())
+def test_a_key_that_is_a_word_of_sql_is_quoted(word):
+    for text in (word, word.lower(), word.capitalize()):
+        assert refused(f"{text} = '1'").startswith(f"1: unexpected '{text}'")
+        assert parse_where(f"\"{text}\" = '1'").intervals.keys() == {text}
+        assert parse_where(f"{text}_ = '1'").intervals.keys() == {f"{text}_"}
