@@ -8,6 +8,7 @@ import pytest
 
 from tests.kit.settings import ADMIN, ANN, Client, User, settings_client
 
+JSON_PATCH = ("Content-Type", "application/json-patch+json")
 R, W, RW = User("r", ("R",)), User("w", ("W",)), User("rw", ("R", "W"))
 
 
@@ -39,6 +40,33 @@ async def test_reading_needs_a_read_role_and_writing_a_write_role(client: Client
         assert (await client.call("GET", "global/c/none", user=user)).status == (404 if reads == 200 else 403)
         assert (await client.call("PUT", "global/c/v", 2, user=user)).status == writes
         assert (await client.call("PATCH", "global/c", {"v": 3}, user=user)).status == writes
+
+
+@pytest.mark.parametrize("tail", ["currentuser/{}/a", "device/d/{}/a"])
+@pytest.mark.parametrize(
+    ("method", "below", "value", "headers"),
+    [
+        ("POST", "/b", 1, []),
+        ("POST", "/b/c", 1, []),
+        ("PATCH", "", {"b": 1}, []),
+        ("PATCH", "", [{"op": "add", "path": "/b", "value": 1}], [JSON_PATCH]),
+    ],
+    ids=["POST", "POST-deep", "merge", "patch"],
+)
+async def test_a_write_below_what_may_be_hidden_is_refused_as_by_the_role(
+    client: Client, tail: str, method: str, below: str, value: Any, headers: list[tuple[str, str]]
+) -> None:
+    """docs/wire/settings.md, section 4: 403 although there is nothing, as a configuration is hidden."""
+    answers = []
+    for user in (ANN, R):
+        answers.append(await client.call(method, tail.format("c") + below, value, user=user, headers=headers))
+    assert [answer.status for answer in answers] == [404, 404]
+    await guard(client, {"readRoles": ["R"]})
+    before = client.digest()
+    for user, name, status in ((ANN, "c", 403), (ANN, "none", 404), (R, "c", 404), (R, "none", 404)):
+        answer = await client.call(method, tail.format(name) + below, value, user=user, headers=headers)
+        assert answer.status == status, (user, name)
+    assert client.digest() == before
 
 
 @pytest.mark.parametrize("metadata", [{}, {"readRoles": [], "writeRoles": []}, {"other": 1}])
