@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -121,8 +121,8 @@ class Site:
             "RETAIN_STORAGE_PAYLOADS": (self.root / "payloads").as_uri(),
         }
 
-    def start(self, name: str) -> Server:
-        return start(self.root / name, CONFIG, environ=self.environ(name))
+    def start(self, name: str, program: Sequence[str] = ("retain",)) -> Server:
+        return start(self.root / name, CONFIG, environ=self.environ(name), program=program)
 
     def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         folder = self.root / name
@@ -172,6 +172,8 @@ def nodes(site: Site) -> Iterator[tuple[Server, Server]]:
 class Writer(threading.Thread):
     """Writes a counter again and again, at whichever node answers, and remembers what was acknowledged."""
 
+    ttl = 3600
+
     def __init__(self, servers: tuple[Server, ...], name: str) -> None:
         super().__init__(daemon=True)
         self.history: list[Done] = []
@@ -186,19 +188,19 @@ class Writer(threading.Thread):
                 self._write(server, str(number))
                 self._read(server)
 
-    def _write(self, server: Server, value: str) -> None:
+    def _write(self, server: Server, value: str) -> bool:
         begin = time.monotonic()
+        body = urlencode({"k": value}).encode()
         try:
-            status = server.ask(
-                "POST", f"{STORAGE}/{self._name}/3600", urlencode({"k": value}).encode(), FORM
-            )[0]
+            status = server.ask("POST", f"{STORAGE}/{self._name}/{self.ttl}", body, FORM)[0]
         except BROKEN:
             status = 0
         if status in (200, 204):
             self.history.append(Done(begin, time.monotonic(), True, value))
-        else:
-            self.history.append(Done(begin, float("inf"), True, value))
-            time.sleep(0.02)
+            return True
+        self.history.append(Done(begin, float("inf"), True, value))
+        time.sleep(0.02)
+        return False
 
     def _read(self, server: Server) -> None:
         begin = time.monotonic()

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.kit.power import Disk
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -80,11 +82,12 @@ def _as_postgres() -> dict[str, Any]:
 
 
 class Server:
-    """One server. `folder` has its data in `data`, its socket, and its log in `log`."""
+    """One server. `folder` has its data in `data`, its socket, and its log in `log`; it may be a disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
+        self._disk = disk
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -124,8 +127,21 @@ class Server:
                 process.wait()
 
     def kill(self) -> None:
-        """End all its processes as a power cut would."""
+        """End all its processes at once."""
         self.pause()  # none of them sees another one's end
+        self._end()
+
+    def cut_power(self) -> None:
+        """End it as a power cut does: its disk has only what was synced, or written back by chance."""
+        assert self._disk is not None
+        self.pause()
+        memory = self._memory()
+        self._disk.cut_power()
+        self._end()
+        _free(memory)
+        self._disk.restore()
+
+    def _end(self) -> None:
         killed = self._signal(signal.SIGKILL)
         process, self._process = self._process, None
         assert process is not None
@@ -137,11 +153,15 @@ class Server:
     def discard(self) -> None:
         """Remove it, with the piece of System V memory that a killed server leaves behind."""
         self.stop(signal.SIGQUIT)
-        lock = self.data / "postmaster.pid"
-        if lock.exists():
-            *_, number = lock.read_text().splitlines()[6].split()
-            subprocess.run(["ipcrm", "--shmem-id", number], check=True)
+        _free(self._memory())
+        if self._disk is not None:
+            self._disk.close()
         shutil.rmtree(self.folder)
+
+    def _memory(self) -> str:
+        """Return the number of its piece of System V memory; empty if it has none."""
+        lock = self.data / "postmaster.pid"
+        return lock.read_text().splitlines()[6].split()[-1] if lock.exists() else ""
 
     def pause(self) -> None:
         """Let every process of it stand still."""
@@ -260,6 +280,13 @@ class Server:
 PAUSE_S = 0.02
 
 
+def _free(memory: str) -> None:
+    """Free a piece of System V memory, which a killed server leaves behind."""
+    if memory:
+        # It may be gone: a server that did not start again leaves the lock of the one before.
+        subprocess.run(["ipcrm", "--shmem-id", memory], check=False, stderr=subprocess.DEVNULL)
+
+
 def _lives(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -319,10 +346,17 @@ class Postgres:
         finally:
             template.stop()
 
-    def server(self, *, standby_of: Server | None = None) -> Server:
-        """Start a new server; a standby continues what its primary has."""
+    def server(self, *, standby_of: Server | None = None, on_disk: bool = False) -> Server:
+        """Start a new server; a standby continues what its primary has.
+
+        `on_disk` gives it a file system of its own, whose power can be cut.
+        """
         self._count += 1
-        server = Server(self._folder(f"s{self._count}"))
+        folder = self._folder(f"s{self._count}")
+        disk = Disk(folder) if on_disk else None
+        if disk is not None and os.getuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+        server = Server(folder, disk)
         subprocess.run(["cp", "-a", self._template / "data", server.data], check=True)
         if standby_of is not None:
             signal_file = server.data / "standby.signal"
@@ -332,9 +366,23 @@ class Postgres:
                     f"primary_conninfo = 'host={standby_of.folder} user=postgres "
                     f"application_name={server.folder.name}'\n"
                 )
+        if disk is not None:
+            disk.sync()
         self._servers.append(server)
         server.start()
         return server
+
+    def rebuild(self, server: Server, *, standby_of: Server) -> None:
+        """Let a server that does not run begin anew, as a standby with a copy of what its primary has."""
+        bin_ = programs()
+        assert bin_ is not None
+        shutil.rmtree(server.data)
+        subprocess.run(
+            [bin_ / "pg_basebackup", "-D", server.data, "-h", standby_of.folder, "-U", "postgres", "-R",
+             "-c", "fast"],
+            check=True, cwd=server.folder, **_as_postgres(),
+        )  # fmt: skip
+        server.start()
 
     def close(self, *servers: Server) -> None:
         """End these servers, or all of them, and remove their folders."""

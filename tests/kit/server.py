@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,9 +86,9 @@ class Server:
         assert self.port, f"the server ended with {self.process.wait(STOP_S)}:\n{self.log()}"
 
 
-def command(folder: Path, *extra: str) -> list[str]:
-    """The command line that starts a server in `folder`."""
-    return [sys.executable, "-m", "retain", "serve", "--config", str(folder / "retain.toml"), *extra]
+def command(folder: Path, *extra: str, program: Sequence[str] = ("retain",)) -> list[str]:
+    """The command line that starts a server in `folder`; `program` is a module with its first arguments."""
+    return [sys.executable, "-m", *program, "serve", "--config", str(folder / "retain.toml"), *extra]
 
 
 def start(
@@ -97,12 +97,13 @@ def start(
     *,
     environ: Mapping[str, str] | None = None,
     prefix: tuple[str, ...] = (),
+    program: Sequence[str] = ("retain",),
     close_fds: bool = True,
 ) -> Server:
     """Start a server whose files are below `folder`; `config` is TOML, without storage.data and server.bind.
 
-    `prefix` goes before the command (`prlimit`, `strace`). Without `close_fds` it inherits
-    descriptors. The caller stops or kills it.
+    `prefix` goes before the command (`prlimit`, `strace`); `program` is what runs instead of `retain`.
+    Without `close_fds` it inherits descriptors. The caller stops or kills it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "retain.toml").write_text(config)
@@ -113,7 +114,7 @@ def start(
     environment |= {"PYTHONUNBUFFERED": "1", **(environ or {})}
     with (folder / "server.log").open("a") as log:
         process = subprocess.Popen(
-            [*prefix, *command(folder)],
+            [*prefix, *command(folder, program=program)],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
