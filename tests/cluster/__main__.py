@@ -76,7 +76,9 @@ def run(root: Path, given: argparse.Namespace) -> Report:
     random = Random(given.seed)
     with postgres.running() as servers:
         database = Database(servers, on_disks=on_disks)
-        with closing(Campaign(root, database, names, random, on_disks=on_disks)) as campaign:
+        with closing(
+            Campaign(root, database, names, random, pause=given.pause, on_disks=on_disks)
+        ) as campaign:
             campaign.begin()
             began = time.monotonic()
             first = campaign.nodes[names[0]]
@@ -117,6 +119,9 @@ def main() -> int:
     parser.add_argument("--faults", type=int, help="the most faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument(
+        "--pause", type=float, default=4.0, help="the longest pause or cut, s; a lease is 1 s"
+    )
     parser.add_argument(
         "--only", action="append", metavar="KIND", help="a kind of fault; all if none is named"
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
 from random import Random
@@ -17,10 +18,6 @@ from tests.kit.relay import Relay
 from tests.kit.server import Server
 from tests.test_nodes import Site, ended, free_address, is_ready
 
-LEASE_S = 1.0
-"""As in the configuration of `tests.test_nodes`."""
-PAUSE_S = 4 * LEASE_S
-"""The longest pause or cut: the others have gone on without the node before it comes back."""
 LIMIT_S = 120.0
 """All nodes answer again after a fault within this time."""
 SHIFTS_S = (0, 0.5, -0.5, 3, -3, 45, -45, 600, -600, 86400, -86400)
@@ -35,14 +32,23 @@ class Campaign:
         database: PostgreSQL.
         names: Of the nodes.
         random: Chooses the faults.
+        pause: The longest pause or cut, in seconds. After a lease the others have gone on without the node.
         on_disks: Whether each node's folder is a disk whose power can be cut.
 
     """
 
     def __init__(
-        self, root: Path, database: Database, names: Sequence[str], random: Random, *, on_disks: bool
+        self,
+        root: Path,
+        database: Database,
+        names: Sequence[str],
+        random: Random,
+        *,
+        pause: float,
+        on_disks: bool,
     ) -> None:
         self._random = random
+        self._pause_s = pause
         self._database = database
         self._links = {name: free_address() for name in names}
         self._ways = {
@@ -57,16 +63,7 @@ class Campaign:
         self._surroundings: dict[str, Surroundings] = {}
         self._disks: dict[str, Disk] = {}
         for name in names:
-            hosts = ",".join(f"127.0.0.1:{relay.port}" for relay in self._logs[name])
-            self._site.logs[name] = f"postgresql://retain@{hosts}/retain?sslmode=disable"
-            self._surroundings[name] = Surroundings(root / f"{name}.surroundings")
-            self._surroundings[name].create(
-                {
-                    self._links[other]: f"127.0.0.1:{self._ways[name, other].port}"
-                    for other in names
-                    if other != name
-                }
-            )
+            self._surround(name)
             (root / name).mkdir()
             if on_disks:
                 self._disks[name] = Disk(root / name)
@@ -74,7 +71,22 @@ class Campaign:
         self.faults: Counter[str] = Counter()
         self.at_leader: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
-        self.kinds: dict[str, Callable[[str], None]] = {
+        self.kinds = self._possible_kinds(on_disks)
+
+    def _surround(self, name: str) -> None:
+        """Let every way of a node be one that can be cut, and its clock one that can be set."""
+        hosts = ",".join(f"127.0.0.1:{relay.port}" for relay in self._logs[name])
+        self._site.logs[name] = f"postgresql://retain@{hosts}/retain?sslmode=disable"
+        self._surroundings[name] = Surroundings(self._site.root / f"{name}.surroundings")
+        ways = {other: relay for (one, other), relay in self._ways.items() if one == name}
+        self._surroundings[name].create(
+            {self._links[other]: f"127.0.0.1:{relay.port}" for other, relay in ways.items()}
+        )
+
+    def _possible_kinds(self, on_disks: bool) -> dict[str, Callable[[str], None]]:
+        """Return what can be done, to a node or to the database, by name."""
+        database = self._database
+        kinds: dict[str, Callable[[str], None]] = {
             "kill": self._kill,
             "stop": self._stop,
             "pause": self._pause,
@@ -89,17 +101,17 @@ class Campaign:
             "both": self._fail_both,
         }
         if on_disks:
-            self.kinds["power"] = self._cut_power
-            self.kinds["power-postgres"] = lambda name: database.cut_power(of_both=False)
-            self.kinds["power-all"] = lambda name: self._cut_all_power()
+            kinds["power"] = self._cut_power
+            kinds["power-postgres"] = lambda name: database.cut_power(of_both=False)
+            kinds["power-all"] = lambda name: self._cut_all_power()
+        return kinds
 
     def begin(self) -> None:
         """Begin the cluster, and start all nodes."""
         first = next(iter(self._links))
         done = self._site.run(first, "node", "init")
         assert done.returncode == 0, done.stderr
-        for name in self._links:
-            self._start(name)
+        self._start_all(self._links)
         self._all_back()
 
     def fault(self, kind: str) -> None:
@@ -191,28 +203,32 @@ class Campaign:
         return [relay for ends, relay in self._ways.items() if name in ends]
 
     def _seconds(self) -> float:
-        return self._random.uniform(0.05, PAUSE_S)
+        return self._random.uniform(0.05, self._pause_s)
 
     # --- what a supervisor does --------------------------------------------------------------------------
 
     def _all_back(self) -> None:
+        """Start again what has ended, until all nodes are ready."""
         deadline = time.monotonic() + LIMIT_S
-        while {self._is_back(name) for name in self._links} != {True}:
+        while True:
+            codes = {name: node.process.poll() for name, node in self.nodes.items()}
+            gone = [name for name, code in codes.items() if code is not None]
+            self.codes.update(str(codes[name]) for name in gone)
+            self._start_all(gone)
+            if not gone and all(is_ready(node) for node in self.nodes.values()):
+                return
             assert time.monotonic() < deadline, "the nodes do not come back:\n" + self._logs_of_nodes()
             time.sleep(0.05)
 
-    def _is_back(self, name: str) -> bool:
-        """Whether a node is ready; one that has ended is started again."""
-        node = self.nodes[name]
-        if (code := node.process.poll()) is None:
-            return is_ready(node)
-        self.codes[str(code)] += 1
-        ended(node)
-        self._start(name)
-        return False
+    def _start_all(self, names: Collection[str]) -> None:
+        """Start nodes at the same time."""
+        with ThreadPoolExecutor(len(self._links)) as pool:
+            list(pool.map(self._start, names))
 
     def _start(self, name: str) -> None:
         """Start a node as a supervisor does: again, while PostgreSQL is not there."""
+        if name in self.nodes:
+            ended(self.nodes[name])
         program = ("tests.cluster.node", str(self._surroundings[name].file))
         for _ in range(60):
             try:
