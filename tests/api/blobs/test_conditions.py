@@ -6,11 +6,14 @@ from __future__ import annotations
 import pytest
 
 from retain.api.blobs.request.conditions import check_read, parse_conditions
+from retain.api.blobs.request.parameters import takes_header
+from retain.api.blobs.sas.permissions import Operation as Op
 from retain.api.blobs.wire import etag
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.times import http_date, parse_sas_time
 from retain.engine.blobs.conditions import UNCONDITIONAL
 from retain.engine.blobs.tag_condition import matches
+from tests.api.blobs.test_parameters import REQUESTS
 
 WRITTEN = parse_sas_time("2021-05-21T06:21:34.5Z")
 TICK = 0x8D91C20AE6F18A7
@@ -143,6 +146,46 @@ def test_an_etag_is_the_tick_count_of_its_instant():
     for text in ("", '"', "0x", "0x8d91c20ae6f18a7", '"0x8D91C20AE6F18A7', "*", "8D91C20AE6F18A7"):
         assert etag.parse(text) is None
     assert etag.filetime_hex(0) == "019DB1DED53E8000"
+
+
+READS = {
+    Op.GET_BLOB,
+    Op.GET_BLOB_PROPERTIES,
+    Op.GET_BLOB_METADATA,
+    Op.GET_BLOB_TAGS,
+    Op.GET_BLOCK_LIST,
+}
+PREFIXES = [
+    *((op, "") for op in Op if takes_header(op, "if-match")),
+    *((op, "x-ms-blob-") for op in Op if takes_header(op, "x-ms-blob-if-match") and op is not Op.PUT_BLOB),
+    *((op, "x-ms-source-") for op in (Op.PUT_BLOB_FROM_URL, Op.COPY_BLOB, Op.PUT_BLOCK_FROM_URL)),
+]
+
+
+@pytest.mark.parametrize(
+    ("operation", "prefix"), PREFIXES, ids=[f"{op.value} {prefix}" for op, prefix in PREFIXES]
+)
+async def test_every_write_reads_its_conditions_as_a_write_does(client, operation, prefix):
+    """Whatever it cannot honour to the letter it refuses; a read takes several ETags, and any date."""
+    assert len(PREFIXES) == 24
+    await client.put("a", b"1")
+    method, path, headers, body = REQUESTS[operation]
+    for name, value in (
+        ("if-match", f"{OURS},{OTHER}"),
+        ("if-none-match", f"{OURS},{OTHER}"),
+        ("if-modified-since", "tomorrow"),
+        ("if-unmodified-since", "tomorrow"),
+    ):
+        sent = f"{prefix}{name}"
+        answer = await client.send(method, path, [*headers, (sent, value)], body)
+        if operation in READS:
+            assert answer.code != "InvalidHeaderValue", sent
+            continue
+        assert (answer.status, answer.code) == (400, "InvalidHeaderValue"), sent
+        assert answer.xml.findtext("HeaderName") == sent
+    both = [(f"{prefix}if-match", OURS), (f"{prefix}if-none-match", OTHER)]
+    answer = await client.send(method, path, [*headers, *both], body)
+    assert (answer.code == "MultipleConditionHeadersNotSupported") == (operation not in READS)
 
 
 @pytest.mark.parametrize("name", ["if-modified-since", "if-unmodified-since"])

@@ -357,6 +357,26 @@ class TestRefused:
     async def test_what_is_no_token(self, token: str) -> None:
         await refuse(make(Source()), token)
 
+    @pytest.mark.parametrize(("length", "taken"), [(16_384, True), (16_385, False)])
+    async def test_a_token_has_at_most_16384_characters(self, length: int, taken: bool) -> None:
+        def padded(inside: int, above: int) -> bytes:
+            header = {"alg": "RS256", "kid": "r1", "typ": "J" * above}
+            return b".".join((part(header), part({**CLAIMS, "pad": "x" * inside})))
+
+        longest = length - len(signed(padded(0, 0))) + len(padded(0, 0))
+        body = next(
+            found
+            for inside in range(11_000, 12_500)
+            for above in range(3)
+            if len(found := padded(inside, above)) == longest
+        )
+        token = signed(body)
+        assert len(token) == length
+        if taken:
+            assert (await call(make(Source()), token)).name == "ann"
+        else:
+            await refuse(make(Source()), token)
+
     async def test_doubled_claims(self) -> None:
         body = (
             part({"alg": "RS256", "kid": "r1"})

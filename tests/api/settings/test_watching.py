@@ -451,6 +451,17 @@ async def test_a_poll_of_a_caller_who_lost_the_right_is_refused_at_the_next_chan
     assert trio.current_time() - start < 100
 
 
+async def test_a_poll_of_a_caller_who_lost_the_right_is_refused_at_its_end_too(
+    patient_clock: MockClock, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the value has not changed is nothing for him either."""
+    tag = await put_up(client)
+    identity = Revocable(client, monkeypatch)
+    async with polling(client, "device/d/c?wait=60", tag) as answers:
+        identity.change = revoked
+    assert (answers[0].status, "ETag" in answers[0].headers) == (401, False)
+
+
 async def test_a_poll_ends_with_the_token(
     patient_clock: MockClock, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,17 @@ def test_shifting_a_list_costs_a_little_and_not_its_square() -> None:
         run(document, [step] * 20, max_bytes=10**6, work=10 * (3180 // 32))
 
 
+@pytest.mark.parametrize(("size", "copies"), [(100, 1), (100, 3), (2, 7)])
+def test_all_copies_of_a_patch_together_hold_what_a_document_may(size: int, copies: int) -> None:
+    """Also where each is overwritten by the next, so that the document itself never grows."""
+    document = {"from": "x" * (size - 2)}  # its text has two quotation marks
+    patch = [{"op": "copy", "from": "/from", "path": "/to"}] * copies
+    assert run(document, patch, max_bytes=size * copies, work=10**6)["to"] == document["from"]
+    with pytest.raises(TooLarge) as caught:
+        run(document, patch, max_bytes=size * copies - 1, work=10**6)
+    assert caught.value.data == {"limit": size * copies - 1}
+
+
 WIDE = {f"k{n}": n for n in range(400)}
 LONG = {"l": list(range(3200))}
 TEXT = {"t": "x" * 1598}
