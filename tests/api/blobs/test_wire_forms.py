@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from xml.etree.ElementTree import fromstring
 
@@ -357,6 +358,19 @@ def test_an_http_date_is_written_as_everyone_writes_it(day):
     """Against the standard library: every month and every day of the week."""
     seconds = 1_704_067_200 + day * 86_400
     assert times.http_date(seconds * SECOND) == formatdate(seconds, usegmt=True)
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_every_day_of_the_week_is_read_in_each_form_of_a_date(day):
+    """RFC 9110, section 5.6.7: the form that is written, and the two obsolete ones; nothing else."""
+    moment = datetime(2026, 11, 23, 9, 8, 7, tzinfo=UTC) + timedelta(days=day, hours=1)
+    seconds = int(moment.timestamp())
+    for form in ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"):
+        text = moment.strftime(form)
+        assert times.parse_http_date(text) == seconds, text
+        assert times.parse_http_date(text.lower()) is None
+        assert times.parse_http_date(text[1:]) is None
+        assert times.parse_http_date(text + "~") is None
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,33 @@ def test_the_letters_of_services_and_resource_types(known: str, query: str) -> N
         assert refused(f"{query.format(letter)}&{SIGNED}").startswith("Signature fields not well formed")
 
 
+@pytest.mark.parametrize(
+    ("known", "query"),
+    [("racwdxyltfmeopi", "sr=c&sp={}"), ("rwdxylacupfti", "ss=b&srt=sco&sp={}")],
+    ids=["service", "account"],
+)
+def test_the_letters_of_rights(known: str, query: str) -> None:
+    for letter in known:
+        assert sas_token.parse_token(f"{query.format(letter)}&{SIGNED}".encode()) is not None
+    assert sas_token.parse_token(f"{query.format(known)}&{SIGNED}".encode()) is not None
+    for letter in set(OTHER) - set(known):
+        refused(f"{query.format(letter)}&{SIGNED}")
+    refused(f"{query.format('rr')}&{SIGNED}")
+
+
+async def test_the_letters_of_a_policy_are_those_of_a_service_token(client) -> None:
+    body = (
+        "<SignedIdentifiers><SignedIdentifier><Id>p</Id><AccessPolicy><Permission>{}</Permission>"
+        "</AccessPolicy></SignedIdentifier></SignedIdentifiers>"
+    )
+    path = "/recordings?restype=container&comp=acl"
+    for letters in ("racwdxyltfmeopi", *"racwdxyltfmeopi"):
+        assert (await client.send("PUT", path, [], body.format(letters).encode())).status == 200
+        assert letters in (await client.send("GET", path)).texts(".//Permission")
+    for letters in sorted(set(OTHER) - set("racwdxyltfmeopi")):
+        assert (await client.send("PUT", path, [], body.format(letters).encode())).status == 400
+
+
 @pytest.mark.parametrize("number", [*range(0x20), 0x7F])
 def test_no_control_character_is_part_of_a_token(number: int) -> None:
     """In a field whose form nothing else looks at; it would end up in a header of the answer."""

@@ -80,6 +80,11 @@ async def test_every_error_has_its_status_and_one_shape(error: Exception, status
         assert answer.headers.items() >= dict(error.headers).items()
 
 
+async def test_a_method_that_is_none_has_its_code(client: Client) -> None:
+    answer = await client.call("COPY", "global/c")
+    assert (answer.status, answer.json()["code"]) == (405, "method-not-allowed")
+
+
 def test_the_table_is_complete() -> None:
     assert {status for _, status, _ in TABLE} | {405} == CODE.keys()
 

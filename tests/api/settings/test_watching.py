@@ -203,6 +203,21 @@ async def test_a_stream_begins_with_the_value_and_tells_every_change(client: Cli
     assert len(client.settings.watchers) == 0
 
 
+async def test_a_stream_is_written_to_the_letter(client: Client) -> None:
+    """WHATWG HTML, section 9.2: a proxy keeps nothing back, and what follows is an event on its own."""
+    await put_up(client)
+    response = await client.settings.handle(client.request("GET", f"{ROOT}/app/global/c?watch"))
+    assert {("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no")} <= set(response.headers)
+    assert ("Cache-Control", "no-cache") in response.headers
+    tag = (await client.call("GET", "global/c")).tag.strip('"')
+    body: Any = response.body
+    assert await anext(body) == b"retry: 2000\n\n"
+    assert await anext(body) == f'event: value\nid: {tag}\ndata: {{"x":1}}\n\n'.encode()
+    assert (await client.call("DELETE", "global/c")).status == 204
+    assert await anext(body) == b"event: gone\nid: 0\ndata: null\n\n"
+    await body.aclose()
+
+
 async def test_a_stream_goes_on_where_it_was(client: Client) -> None:
     await put_up(client)
     tag = (await client.call("GET", "global/c")).tag.strip('"')

@@ -15,25 +15,27 @@ from tests.kit.areas_state import A, B
 
 
 @pytest.mark.parametrize(
-    ("values", "error"),
+    ("values", "error", "reason"),
     [
-        ({"": "v"}, Invalid),
-        ({"_k": "v"}, Invalid),
-        ({"_": "v"}, Invalid),
-        ({"a\0b": "v"}, Invalid),
-        ({"k" * 256: "v"}, TooLarge),
-        ({"é" * 128: "v"}, TooLarge),
-        ({str(number): "v" for number in range(1001)}, TooLarge),
+        ({"": "v"}, Invalid, "key-empty"),
+        ({"_k": "v"}, Invalid, "key-underscore"),
+        ({"_": "v"}, Invalid, "key-underscore"),
+        ({"a\0b": "v"}, Invalid, "key"),
+        ({"\0": "v"}, Invalid, "key"),
+        ({"k" * 256: "v"}, TooLarge, "key"),
+        ({"é" * 128: "v"}, TooLarge, "key"),
+        ({str(number): "v" for number in range(1001)}, TooLarge, "keys"),
     ],
 )
-def test_a_bad_key_refuses_the_whole_command(areas, values, error):
+def test_a_bad_key_refuses_the_whole_command(areas, values, error, reason):
     areas.create(A, {"kept": "1"})
     for command in (
         lambda: areas.create(B, {"good": "1", **values}),
         lambda: areas.update(A, {"good": "1", **values}),
     ):
-        with pytest.raises(error):
+        with pytest.raises(error) as refused:
             command()
+        assert refused.value.reason == reason
     assert areas.listing(A) == {"kept": "1"}
     assert areas.is_gone(B)
 
