@@ -227,11 +227,9 @@ def _from_credentials(environ: Mapping[str, str]) -> Iterator[_Given]:
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
     """Yield what the environment sets; only variables that begin with a section's name count."""
-    names = {
-        f"{PREFIX}{s}_{key.name}".upper(): (s, key) for s, cls in SECTIONS.items() for key in keys_of(cls)
-    }
+    names = _variables()
     for (section, key), (to, name) in MOVED.items():
-        old, new = f"{PREFIX}{section}_{key}".upper(), f"{PREFIX}{to}_{name}".upper()
+        old, new = _variable(section, key), _variable(to, name)
         if old in environ:
             if new in environ:
                 raise ConfigError(
@@ -245,6 +243,20 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
             yield _Given(ENVIRONMENT, name, *names[name], text)
         elif name.startswith(ours) and not _is_service_link(name, text):
             raise ConfigError(ENVIRONMENT, name, "names no key of the configuration")
+
+
+def variables_of(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that set a key, in order; others begin with `RETAIN_` as well."""
+    old = {_variable(section, key) for section, key in MOVED}
+    return sorted((_variables().keys() | old) & environ.keys())
+
+
+def _variables() -> dict[str, tuple[str, ConfigKey]]:
+    return {_variable(s, key.name): (s, key) for s, cls in SECTIONS.items() for key in keys_of(cls)}
+
+
+def _variable(section: str, name: str) -> str:
+    return f"{PREFIX}{section}_{name}".upper()
 
 
 def _is_service_link(name: str, text: str) -> bool:

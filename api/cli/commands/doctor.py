@@ -20,7 +20,7 @@ from retain.api.cli.main import FAILED, Stopped, configuration_path, data_option
 from retain.api.cli.options import configured
 from retain.api.cli.run import actor, json_option, print_json, print_table
 from retain.api.config.credentials import VARIABLE as CREDENTIALS
-from retain.api.config.load import PREFIX, Config, exposed_secrets
+from retain.api.config.load import Config, exposed_secrets, variables_of
 from retain.engine.core.clock import SystemClock, is_synchronized
 
 
@@ -100,7 +100,7 @@ class _Notes(logging.Handler):
 
 
 def _configuration(path: Path | None, config: Config, notes: list[str]) -> Iterator[CheckResult]:
-    variables = sorted(name for name in os.environ if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG")
+    variables = variables_of(os.environ)
     source = f"read from {path.absolute()}" if path is not None else "no file: every key has its default"
     if variables:
         source += f"; the environment sets {', '.join(variables)}"

@@ -103,8 +103,10 @@ def test_a_bad_configuration_is_a_finding(tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_old_name_and_variables_are_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("retain.toml").write_text("[areas]\nsweep_interval = 2.0\n")
     monkeypatch.setenv("RETAIN_LOG_LEVEL", "error")
+    for foreign in ("RETAIN_SERVICE_HOST", "RETAIN_PORT", "RETAIN_VERSION", "RETAIN_SERVER_PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(foreign, "10.0.0.1")
     first, second = looked("--data", str(data), exit_code=FAILED)["configuration"]
-    assert "RETAIN_LOG_LEVEL" in first["found"]
+    assert first["found"].endswith("; the environment sets RETAIN_LOG_LEVEL"), "Kubernetes sets the others"
     assert (second["level"], "retention.sweep_interval" in second["found"]) == (WARNING, True)
 
 
