@@ -189,8 +189,14 @@ def test_a_running_server_is_asked(server: Server) -> None:
     assert (proxy["level"], "x-forwarded-for" in proxy["found"]) == (WARNING, True)
 
 
+def subjects(server: Server) -> set[str]:
+    """What is found at all, whatever it is; other tests may have left a warning."""
+    answer = CliRunner().invoke(main, ["doctor", "--json", "--data", str(server.data)])
+    return {one["subject"] for one in json.loads(answer.stdout)["findings"]}
+
+
 def test_soft_delete_that_a_client_turned_on_is_found(server: Server) -> None:
-    assert "soft delete" not in looked("--data", str(server.data), exit_code=FAILED)
+    assert "soft delete" not in subjects(server)
     shown = CliRunner().invoke(
         main, ["tenant", "show", "mytenant", "--keys", "--json", "--data", str(server.data)]
     )
@@ -201,7 +207,7 @@ def test_soft_delete_that_a_client_turned_on_is_found(server: Server) -> None:
         assert (found["level"], "mytenant" in found["found"]) == (WARNING, True)
         assert "has no effect" in server.log()
         service.set_service_properties(delete_retention_policy=RetentionPolicy(enabled=False))
-    assert "soft delete" not in looked("--data", str(server.data), exit_code=FAILED)
+    assert "soft delete" not in subjects(server)
 
 
 def test_three_accounts_with_soft_delete_are_named_and_the_others_are_mentioned() -> None:
