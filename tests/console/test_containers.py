@@ -42,7 +42,7 @@ def test_a_recording_is_uploaded_played_held_and_deleted(page: Open, tmp_path: P
         tab.get_by_text("on disk, 1.6").wait_for()
         tab.get_by_text("on disk, 5").wait_for()
         tab.get_by_role("link", name="Show the list with what was uploaded").click()
-        tab.get_by_role("link", name="call.wav").click()
+        tab.get_by_role("link", name="call.wav", exact=True).click()
         audio = tab.get_by_label("The recording")
         audio.evaluate("(player) => { player.preload = 'auto'; player.load(); }")
         audio.evaluate("(p) => new Promise((done) => { p.oncanplay = done; if (p.readyState > 2) done(); })")
@@ -62,7 +62,7 @@ def test_a_recording_is_uploaded_played_held_and_deleted(page: Open, tmp_path: P
         tab.get_by_role("link", name="Delete…").click()
         tab.get_by_role("button", name="Delete this blob for good").click()
         tab.get_by_role("status").get_by_text("Deleted call.wav").wait_for()
-        assert tab.get_by_role("link", name="call.wav").count() == 0
+        assert tab.get_by_role("link", name="call.wav", exact=True).count() == 0
 
 
 def test_a_name_that_is_taken_is_replaced_only_on_request(page: Open, tmp_path: Path) -> None:
@@ -147,7 +147,35 @@ def test_a_search_marks_its_fault_and_offers_the_repair(page: Open, site: Site) 
         assert tab.evaluate("document.activeElement.id") == "where"
         assert seen.findings() == []
         tab.get_by_role("link", name="Put the quotes there and search").click()
-        tab.get_by_role("link", name="8888/found.wav").wait_for()
+        tab.get_by_role("link", name="8888/found.wav", exact=True).wait_for()
+
+
+def test_blobs_are_previewed_beside_the_list_by_keyboard(page: Open, site: Site) -> None:
+    for number in range(30):
+        site.put(f"preview/{number:02}.wav", sound(1), {"RecordingType": "CALL"})
+    site.put("preview/note.txt", b"<script>document.title = 'ran'</script>", {})
+    with page(user=ADMINISTRATOR, width=1440) as seen:
+        tab = seen.page
+        seen.open(f"{AT}?prefix=preview/")
+        tab.get_by_role("link", name="Preview of 25.wav").focus()
+        tab.keyboard.press("Enter")
+        pane = tab.get_by_role("complementary", name="Preview")
+        pane.get_by_label("The recording 25.wav").wait_for()
+        assert tab.locator("tr.here").inner_text().startswith("25.wav")
+        assert tab.locator("tr.here").is_visible()
+        box, row = pane.bounding_box(), tab.locator("tr.here").bounding_box()
+        assert box["x"] > row["x"] + row["width"], "beside the list"
+        assert 0 <= box["y"] < 900, "and seen without scrolling"
+        assert 0 <= row["y"] < 900
+        tab.get_by_role("link", name="Preview of note.txt").click()
+        assert pane.get_by_label("The text note.txt").inner_text().startswith("<script>")
+        assert "ran" not in tab.title()
+        seen.fits(shift=0.01)
+        tab.set_viewport_size({"width": 390, "height": 800})
+        below = tab.locator("table.listing").bounding_box()
+        assert pane.bounding_box()["y"] >= below["y"] + below["height"], "below the list"
+        pane.get_by_role("link", name="Close").click()
+        pane.wait_for(state="detached")
 
 
 def test_an_uploaded_page_runs_nothing(page: Open, site: Site) -> None:

@@ -45,7 +45,7 @@ def test_a_file_is_uploaded(page: Open, tmp_path: Path) -> None:
         press(seen, "Files to upload|files")
         seen.page.get_by_text("on disk, 5").wait_for()
         press(seen, "Show the list with what was uploaded")
-        seen.page.get_by_role("link", name="by-keyboard.txt").wait_for()
+        seen.page.get_by_role("link", name="by-keyboard.txt", exact=True).wait_for()
 
 
 def test_settings_are_edited(page: Open) -> None:

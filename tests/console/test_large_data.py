@@ -91,7 +91,7 @@ def test_no_page_is_wider_than_its_window(seen: Watched, filled: tuple[Site, str
 
 def test_a_name_that_a_list_shortens_is_whole_on_its_page(seen: Watched) -> None:
     seen.open(large.CONTAINER)
-    link = seen.page.get_by_role("link", name="xxx")
+    link = seen.page.get_by_role("link", name="xxx").first
     assert link.inner_text().count("x") < 200
     assert link.locator("span[title]").first.get_attribute("title") == large.NAMES[0]
     link.click()
@@ -100,4 +100,4 @@ def test_a_name_that_a_list_shortens_is_whole_on_its_page(seen: Watched) -> None
 
 def test_a_name_cannot_pretend_to_be_another(seen: Watched) -> None:
     seen.open(large.CONTAINER)
-    assert seen.page.get_by_role("link", name="evilU+202Egpj.wav").count() == 1
+    assert seen.page.get_by_role("link", name="evilU+202Egpj.wav", exact=True).count() == 1

@@ -96,6 +96,10 @@ def pages(area: str) -> dict[str, str]:
             f"blob {number}": f"{CONTAINER}/blob?{urlencode({'name': NAMES[number]})}"
             for number in (0, 1, 3, 6)
         },
+        **{
+            f"preview {number}": f"{CONTAINER}?{urlencode({'selected': NAMES[number]})}"
+            for number in (0, 1, 3, 6)
+        },
         "delete": f"{CONTAINER}/blob/delete?{urlencode(blob)}",
         "retention": f"{CONTAINER}/retention?keep=days&days=1",
         "holds": f"{CONTAINER}/holds",

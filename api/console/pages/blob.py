@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from quart import Response
@@ -18,66 +17,27 @@ from retain.api.console.containers.addresses import (
     folder_of,
     steps,
 )
-from retain.api.console.containers.previews import TEXT_BYTES, UNKNOWN, content_headers, kind_of, type_of
+from retain.api.console.containers.previews import UNKNOWN, content_headers, type_of
+from retain.api.console.containers.shown import Found, find_blob, preview
 from retain.api.console.forms.containers import ReasonForm, TagsForm
 from retain.api.console.routing.call import PageCall
 from retain.api.console.routing.route import Route
 from retain.api.console.sessions import Notice
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
-from retain.engine import EngineError, NotFound, PreconditionFailed, State
+from retain.engine import EngineError, NotFound, PreconditionFailed
 from retain.engine.blobs.commands import DeleteBlob, SetBlobTags
 from retain.engine.blobs.conditions import Conditions, ETags
-from retain.engine.blobs.entries import BlobEntry
-from retain.engine.blobs.queries import ends_at, get_blob
 from retain.engine.blobs.tag_condition import SameTags
-from retain.engine.holds import Hold, HoldKind, HoldTarget, LiftHold, SetHold
+from retain.engine.holds import HoldKind, LiftHold, SetHold
 
 BLOB: Final = f"{CONTAINERS}/<tenant>/<container>/blob"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A blob as its page shows it.
-
-    Attributes:
-        entry: The blob.
-        ends: When it ends; None for never.
-        days: For how many days its container keeps a blob, 0 for ever.
-        holds: The holds on it.
-    """
-
-    entry: BlobEntry
-    ends: int | None
-    days: int
-    holds: tuple[Hold, ...]
-
-    @property
-    def tags(self) -> str:
-        """Its tags, one in a line, as the form edits them."""
-        return "\n".join(f"{key}={value}" for key, value in self.entry.tags)
-
-    @property
-    def etag(self) -> str:
-        """Its ETag as clients see it, without quotes."""
-        return f"0x{self.entry.etag:X}"
 
 
 async def find(call: PageCall, tenant: str, container: str, name: str) -> Found:
     """Return a blob. Raises NotFound."""
     call.desk.administration.tenants.required(tenant)
-
-    def look(state: State, now: int) -> Found:
-        blobs = state.blobs
-        entry = get_blob(blobs, tenant, container, name, now)
-        held = blobs.find(tenant, container)
-        assert held is not None, "its blob was found"
-        days = blobs.default_days if held.entry.days is None else held.entry.days
-        target = HoldTarget(HoldKind.BLOB, entry.resource, (tenant, container, name))
-        (holds,) = state.holds.on((target,))
-        return Found(entry, ends_at(blobs, tenant, container, name, now), days, holds)
-
-    return await call.desk.engine.read(look)
+    return await find_blob(call.desk.engine, tenant, container, name)
 
 
 async def show(call: PageCall, tenant: str, container: str) -> Response:
@@ -96,17 +56,13 @@ async def _page(
     hold: ReasonForm | None = None,
 ) -> Response:
     found = await find(call, tenant, container, name)
-    kind = kind_of(found.entry, name)
     return call.page(
         "blob.html",
         status=status,
         here=CONTAINERS,
         **_names(tenant, container, name),
         found=found,
-        kind=kind,
-        media_type=type_of(found.entry, name),
-        text=await _beginning(call, found.entry) if kind == "text" else "",
-        text_bytes=TEXT_BYTES,
+        preview=await preview(call.desk.engine, found.entry, name),
         tags=tags or TagsForm(data={"tags": found.tags}),
         hold=hold or ReasonForm(),
     )
@@ -125,16 +81,6 @@ def _names(tenant: str, container: str, name: str) -> dict[str, Any]:
         "address": blob_address,
         "container_address": container_address,
     }
-
-
-async def _beginning(call: PageCall, entry: BlobEntry) -> str:
-    """Return the first bytes of a text; invalid UTF-8 shows as replacement characters."""
-    body = await open_blob(call.desk.engine, entry, 0, min(entry.size, TEXT_BYTES))
-    try:
-        data = b"".join([chunk async for chunk in body])
-    finally:
-        await body.aclose()
-    return data.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
 async def content(call: PageCall, tenant: str, container: str) -> Response:

@@ -18,10 +18,11 @@ from retain.api.blobs.tagquery.words import QueryError
 from retain.api.console.containers.addresses import CONTAINERS, blob_address, container_address, steps
 from retain.api.console.containers.previews import icon_of
 from retain.api.console.containers.search import QueryFault, built, fault_of
+from retain.api.console.containers.shown import Found, Preview, find_blob, preview
 from retain.api.console.routing.call import PageCall
 from retain.api.console.routing.route import Route
 from retain.api.identity.roles import ADMINISTRATORS
-from retain.engine import State
+from retain.engine import NotFound, State
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry, Pairs
 from retain.engine.blobs.listing import (
     LOOK_AT,
@@ -44,6 +45,7 @@ class ListRow:
     """A folder or a blob in the list.
 
     Attributes:
+        name: Its whole name.
         label: The part of its name that is shown.
         address: Its link.
         icon: The icon in front of it.
@@ -56,6 +58,7 @@ class ListRow:
         tags: Its tags.
     """
 
+    name: str
     label: str
     address: str
     icon: str
@@ -95,7 +98,8 @@ class ContainerSummary:
 
 async def show(call: PageCall, tenant: str, container: str) -> Response:
     """Return a page of the list, or of a search's results."""
-    prefix, where, after = (call.args.get(name, "") for name in ("prefix", "where", "after"))
+    names = ("prefix", "where", "after", "selected")
+    prefix, where, after, selected = (call.args.get(name, "") for name in names)
     fields = {name: call.args.get(name, "") for name in ("kind", "stored_from", "stored_to")}
     call.desk.administration.tenants.required(tenant)
     if any(fields.values()):
@@ -112,6 +116,7 @@ async def show(call: PageCall, tenant: str, container: str) -> Response:
             state, now, tenant, container, prefix, query, after, empty=fault is not None
         )
     )
+    chosen = await _chosen(call, tenant, container, selected) if selected else None
     return call.page(
         "container.html",
         status=400 if fault else 200,
@@ -123,12 +128,23 @@ async def show(call: PageCall, tenant: str, container: str) -> Response:
         where=where,
         fault=fault,
         after=after,
+        selected=selected,
+        chosen=chosen,
         steps=steps(tenant, container, prefix),
         found=found,
         address=container_address,
         blob_address=blob_address,
         look_at=LOOK_AT,
     )
+
+
+async def _chosen(call: PageCall, tenant: str, container: str, name: str) -> tuple[Found, Preview] | None:
+    """Return the blob that is previewed beside the list; None if there is none of that name any more."""
+    try:
+        found = await find_blob(call.desk.engine, tenant, container, name)
+    except NotFound:
+        return None
+    return found, await preview(call.desk.engine, found.entry, name)
 
 
 def _shown(
@@ -167,6 +183,7 @@ def _shown(
         _folder(state, tenant, container, name, cut)
         if one is None
         else ListRow(
+            name=name,
             label=name[cut:],
             address=blob_address(tenant, container, name),
             icon=icon_of(one, name),
@@ -229,6 +246,7 @@ def _before(blobs: BlobsState, tenant: str, container: str, now: int, prefix: st
 
 def _folder(state: State, tenant: str, container: str, name: str, cut: int) -> ListRow:
     return ListRow(
+        name=name,
         label=name[cut:],
         address=container_address(tenant, container, prefix=name),
         icon="folder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -58,7 +59,7 @@ def at(part: str = "", **query: str) -> str:
 
 def labels(answer: Answer) -> list[str]:
     """What the list shows, in order."""
-    rows = re.findall(r'<tr><th scope="row">.*?<a href="[^"]*">(.*?)</a>', answer.text)
+    rows = re.findall(r'<tr[^>]*><th scope="row">.*?<a href="[^"]*">(.*?)</a>', answer.text)
     return [re.sub(r"<[^>]+>", "", row) for row in rows]
 
 
@@ -371,6 +372,54 @@ async def test_bad_tags_are_refused_beside_the_field(tags: str, words: str) -> N
         assert (answer.status, words in answer.text) == (400, True)
         assert "<b>" not in answer.text.replace("<b>ann</b>", "")
         assert await tags_of(server, "x.wav") == {"Queue": "claims"}
+
+
+async def test_a_blob_is_previewed_beside_the_list() -> None:
+    async with console() as server:
+        for name in ("8888/a.wav", "8888/b.txt", "8888/c.bin"):
+            await put(server, name, b"<b>said</b>", {"Queue": EVIL}, headers=ContentHeaders())
+        browser = await server.signed_in()
+        plain = await browser.get(at(prefix="8888/"))
+        assert "<aside" not in plain.text
+        links = re.findall(r'class="only-wide" href="([^"]+)"', plain.text)
+        assert len(links) == 3
+        seen = {}
+        for link in links:
+            address, _, row = html.unescape(link).partition("#")
+            answer = await browser.get(address)
+            text = answer.text
+            assert labels(answer) == ["a.wav", "b.txt", "c.bin"]
+            assert text.count('class="here" aria-current="true"') == 1
+            assert f'id="{row}" class="here"' in text
+            assert EVIL not in text
+            pane = text.partition("<aside")[2].partition("</aside>")[0]
+            seen[re.findall(r"<bdi>(.*?)</bdi>", pane)[0]] = pane
+        assert 'preload="none" src="/console/containers/mytenant/recordings/blob/content?' in seen["a.wav"]
+        assert "&lt;b&gt;said&lt;/b&gt;</pre>" in seen["b.txt"]
+        assert "No preview" in seen["c.bin"]
+
+
+async def test_what_is_no_more_is_not_previewed_and_the_list_stays() -> None:
+    async with console() as server:
+        await put(server, "a.wav")
+        browser = await server.signed_in()
+        for selected in (EVIL, "a.wav/", "b" * 1024):
+            answer = await browser.get(at(selected=selected))
+            assert (answer.status, labels(answer)) == (200, ["a.wav"])
+            assert "It is not there any more" in answer.text
+            assert EVIL not in answer.text
+
+
+async def test_a_search_keeps_its_results_beside_a_preview() -> None:
+    async with console() as server:
+        await put(server, "a.wav", tags={"Queue": "claims"})
+        await put(server, "b.wav")
+        browser = await server.signed_in()
+        answer = await browser.get(at(where="Queue = 'claims'"))
+        (link,) = re.findall(r'class="only-wide" href="([^"]+)"', answer.text)
+        chosen = await browser.get(html.unescape(link).partition("#")[0])
+        assert labels(chosen) == ["a.wav"]
+        assert "<aside" in chosen.text
 
 
 async def test_the_list_shows_why_a_blob_is_held() -> None:
