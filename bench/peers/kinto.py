@@ -23,6 +23,10 @@ from retain.bench.peers import servers
 
 PARTS = ("storage", "cache", "permission")
 
+WRITTEN = (200,)
+WRITTEN_OR_NOT = (200, 409)
+"""Answers to writes in PostgreSQL: two to one collection in the same millisecond conflict."""
+
 RECORDS = "/v1/buckets/default/collections/bench/records"
 
 CONFIGURATION = """

@@ -64,9 +64,14 @@ trio.run(hypercorn.trio.serve, app, config)
 """The cost of Hypercorn without a framework: a callable that answers nothing."""
 
 
+NPM_PEERS = Path("bench-peers/node_modules/.bin")
+"""Below the present folder: where `make bench-peers` installs the programs that npm has."""
+
+
 def find(name: str) -> str | None:
-    """Return the path of a program, also in administrators' folders; None if it is not installed."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+    """Return the path of a program, also of administrators' and of `NPM_PEERS`; None if it is missing."""
+    path = os.environ.get("PATH", os.defpath)
+    return shutil.which(name, path=f"{path}:/usr/sbin:/usr/local/sbin:{NPM_PEERS.absolute()}")
 
 
 def free_port() -> int:
@@ -166,15 +171,16 @@ def retain(
 def azurite(data: Path, processor: int | None = None) -> Iterator[tuple[int, int]]:
     """Run Azurite's blob service (npm package `azurite`) on `data`; give its port and process number.
 
-    `azurite-blob` is searched for on the PATH. It is started without telemetry, and accepts clients newer
-    than itself.
+    It is started without telemetry, and accepts clients newer than itself.
 
     Raises:
         RuntimeError: It is not installed, or did not start.
     """
     found = find("azurite-blob")
     if found is None:
-        raise RuntimeError("azurite-blob is not on the PATH; install it with: npm install -g azurite")
+        raise RuntimeError(
+            "azurite-blob is not installed; install it with: npm install --prefix bench-peers azurite"
+        )
     data.mkdir(exist_ok=True)
     port = free_port()
     where = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(data), "--silent"]
@@ -279,7 +285,9 @@ def s3rver(folder: Path, processor: int | None = None) -> Iterator[tuple[int, in
     """
     found = find("s3rver")
     if found is None:
-        raise RuntimeError("s3rver is not on the PATH; install it with: npm install -g s3rver")
+        raise RuntimeError(
+            "s3rver is not installed; install it with: npm install --prefix bench-peers s3rver"
+        )
     folder.mkdir(exist_ok=True)
     port = free_port()
     where = ["-d", str(folder), "-a", "127.0.0.1", "-p", str(port)]
