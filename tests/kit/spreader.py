@@ -76,14 +76,41 @@ class _Exchange:
                 await self._near.send_all(data)
 
 
+async def _head(near: trio.abc.Stream, client: h11.Connection) -> tuple[bytes, h11.Request | None]:
+    """Return the bytes that begin with a request, and the request; None if it is not one, or the end."""
+    head, _ = client.trailing_data
+    try:
+        while (event := client.next_event()) is h11.NEED_DATA:
+            data = await near.receive_some(CHUNK)
+            client.receive_data(data)
+            head += data
+    except h11.RemoteProtocolError:
+        return head, None
+    return head, event if isinstance(event, h11.Request) else None
+
+
+async def _carry(head: bytes, near: trio.abc.Stream, far: trio.abc.Stream) -> None:
+    """Carry what is no request in HTTP, and the node's answer to it."""
+    await far.send_all(head)
+    while data := await far.receive_some(CHUNK):
+        await near.send_all(data)
+
+
 async def _serve(ports: list[int], random: Random, near: trio.SocketStream) -> None:
     client = h11.Connection(h11.SERVER, HEAD_BYTES)
     try:
         goes_on = True
-        while goes_on and isinstance(request := await _next(near, client), h11.Request):
-            async with await trio.open_tcp_stream("127.0.0.1", random.choice(ports)) as far:
-                await _Exchange(near, client, far).run(request)
-            if goes_on := client.our_state is client.their_state is h11.DONE:
+        while goes_on:
+            head, request = await _head(near, client)
+            goes_on = False
+            if head:
+                async with await trio.open_tcp_stream("127.0.0.1", random.choice(ports)) as far:
+                    if request is None:
+                        await _carry(head, near, far)
+                    else:
+                        await _Exchange(near, client, far).run(request)
+                        goes_on = client.our_state is client.their_state is h11.DONE
+            if goes_on:
                 client.start_next_cycle()
     except* (h11.ProtocolError, trio.BrokenResourceError, OSError) as errors:
         print(f"a connection broke: {errors.exceptions!r}", file=sys.stderr)
