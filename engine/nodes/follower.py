@@ -104,10 +104,7 @@ class NodeFollower:
         if not isinstance(command, Command):
             raise Invalid(f"{type(command).__name__} is not a command", reason="command", field="")
         if not self._forwards:
-            raise NodeNotReady(
-                f"this node runs release {self._node.release or 'unknown'} and the leader {self.release}: "
-                "changes are made at the other nodes until all run the same"
-            )
+            raise NodeNotReady(f"{self._mix()}: changes are made at the leader until all nodes run the same")
         packed = await in_thread(self._codec.pack, command)
         try:
             outcome = await self._link.ask(Forward(packed))
@@ -153,6 +150,12 @@ class NodeFollower:
             if self._link.closed:
                 raise StorageFailed("the change was made; this node lost the leader before it applied it")
             await self._changed.wait()
+
+    def _mix(self) -> str:
+        own = self._node.release or "unknown"
+        if own == self.release:  # two commits of one release
+            return f"this node and the leader run different builds of release {own}"
+        return f"this node runs release {own} and the leader {self.release or 'unknown'}"
 
     def _check_linked(self) -> None:
         if self._link.closed:

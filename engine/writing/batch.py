@@ -60,7 +60,7 @@ class PendingCommand:
 class Job:
     """Work that needs state and journal to be still, between its request and its end."""
 
-    __slots__ = ("done", "error", "follow", "result", "work")
+    __slots__ = ("broken", "done", "error", "follow", "result", "work")
 
     def __init__(self, work: Callable[[], Any], follow: Callable[[Any], None] | None) -> None:
         self.work = work
@@ -68,6 +68,7 @@ class Job:
         self.done = trio.Event()
         self.result: Any = None
         self.error: Exception | None = None
+        self.broken = False
 
     def run(self) -> None:
         """Run the work. Blocking; an exception is stored for the requester."""
@@ -77,10 +78,15 @@ class Job:
             self.error = error
 
     def finish(self) -> None:
-        """Run the follow-up in the caller's thread and wake the waiter."""
+        """Run the follow-up in the caller's thread; an exception is stored for the requester.
+
+        `broken` is then true: the state may lack a part of what the work wrote to the journal.
+        """
         if self.error is None and self.follow is not None:
-            self.follow(self.result)
-        self.done.set()
+            try:
+                self.follow(self.result)
+            except Exception as error:  # raised where the work was requested
+                self.error, self.broken = error, True
 
 
 class CommandBatch:

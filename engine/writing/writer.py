@@ -244,11 +244,12 @@ class Writer:
         Args:
             work: May read both, and write to the journal. A `WriteFailed` that it raises ends writing.
             follow: Changes the state as `work`, whose result it gets, changed the journal: before the next
-                batch, and in the Trio thread, where no reader can see a half-changed state.
+                batch, and in the Trio thread, where no reader can see a half-changed state. Whatever it
+                raises ends writing.
 
         Raises:
             EngineClosed: The engine is stopping.
-            Exception: Whatever `work` raised.
+            Exception: Whatever `work` or `follow` raised.
 
         """
         if self._stopping:
@@ -311,9 +312,10 @@ class Writer:
             if self._jobs:
                 job = self._jobs.popleft()
                 await self._in_thread(job.run)
-                if isinstance(job.error, journal.WriteFailed):
-                    self.fail(job.error)
                 job.finish()
+                if job.error is not None and (job.broken or isinstance(job.error, journal.WriteFailed)):
+                    self.fail(job.error)
+                job.done.set()
             if self._queue:
                 await self._commit()
         while self._state.shared.buried and not (self._queue or self._jobs):
@@ -471,7 +473,7 @@ class Writer:
         self._sightings.write_if_due()
 
     def fail(self, error: BaseException) -> None:
-        """End writing until a restart: the state may contain what the journal does not."""
+        """End writing until a restart: state and journal may differ."""
         if not self._failure:
             self._failure = f"writing has ended until a restart: {error}"
             LOG.error("writing has ended until a restart", exc_info=error)

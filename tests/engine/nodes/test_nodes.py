@@ -9,9 +9,11 @@ import pytest
 import trio
 import trio.testing
 
+from retain.engine import wire
 from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queries
 from retain.engine.core.errors import EngineError, NodeNotReady, NotFound, Unavailable
 from retain.engine.core.time import SECOND
+from retain.engine.history.actions import RecordNodeForgotten
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.options import Options
 from retain.engine.snapshots.schedule import Snapshots
@@ -223,6 +225,28 @@ async def test_a_node_of_another_release_reads_and_forwards_nothing() -> None:
         assert await listing(b, "x") == {"k": "1"}
         with pytest.raises(NodeNotReady, match="release 2 and the leader 1"):
             await b.submit(create("y"))
+
+
+async def test_a_node_that_meets_an_event_of_a_later_release_ends_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The leader of a cluster that is being upgraded may record what a follower does not know yet."""
+    site = begun()
+    monkeypatch.setitem(wire.CODES, 607, None)  # for whoever reads the record, not for who made it
+
+    async def meet(leader: NodeEngine) -> None:
+        async with running(site, "b"):
+            await leader.submit(
+                RecordNodeForgotten(actor="u", resource=bytes(16), name="c", overwritten_to=0)
+            )
+            await trio.sleep(60)
+
+    async with running(site, "a") as (a,):
+        with pytest.raises(ExceptionGroup) as ended:
+            await meet(a)
+        assert ended.group_contains(wire.UnknownEvent, match="event 607")
+        await a.submit(create("x", k="1"))
+        assert await listing(a, "x") == {"k": "1"}
 
 
 async def test_files_with_keys_change_on_every_node_before_the_change_is_answered() -> None:

@@ -465,6 +465,22 @@ async def test_work_between_batches_raises_where_it_was_asked_for(disk: MemoryDi
         assert await engine.submit(Put()) == 1
 
 
+async def test_a_state_that_cannot_follow_the_journal_ends_writing(disk: MemoryDisk) -> None:
+    """What follows work between batches may fail halfway: state and journal no longer agree."""
+
+    def follow(_: object) -> None:
+        raise ZeroDivisionError
+
+    async with opened(disk) as engine:
+        await engine.submit(Put(name="before"))
+        with trio.fail_after(60), pytest.raises(ZeroDivisionError):
+            await engine._writer.between_batches(dict, follow)
+        with pytest.raises(StorageFailed, match="writing has ended until a restart"):
+            await engine.submit(Put(name="after"))
+    async with opened(disk) as engine:
+        assert await names(engine) == {"before"}
+
+
 async def test_journal_time_never_goes_back(disk: MemoryDisk, clock: SteppedClock) -> None:
     times: list[int] = []
     async with opened(disk, clock) as engine:
