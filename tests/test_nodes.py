@@ -31,9 +31,6 @@ from tests.kit.server import ROOT, Server, start
 CONFIG = """
 [log]
 format = "text"
-[cluster]
-lease_seconds = 1
-grant_seconds = 0.4
 [[tenants]]
 name = "acme"
 containers = ["recordings"]
@@ -110,6 +107,7 @@ class Site:
     links: dict[str, str] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
     announced: dict[str, str] = field(default_factory=dict)
+    lease: float = 1.0
 
     def environ(self, name: str) -> dict[str, str]:
         announced = {"RETAIN_CLUSTER_ANNOUNCE": self.announced[name]} if name in self.announced else {}
@@ -117,6 +115,8 @@ class Site:
             "RETAIN_CLUSTER_LOG": self.logs.get(name, self.log),
             "RETAIN_CLUSTER_NAME": name,
             "RETAIN_CLUSTER_LINK": self.links.setdefault(name, free_address()),
+            "RETAIN_CLUSTER_LEASE_SECONDS": str(self.lease),
+            "RETAIN_CLUSTER_GRANT_SECONDS": str(0.4 * self.lease),
             "RETAIN_CLUSTER_SECRET_FILE": str(self.root / "secret"),
             "RETAIN_STORAGE_PAYLOADS": (self.root / "payloads").as_uri(),
         }

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from random import Random
 
 from retain.engine.audit.verify import verification
 from retain.journal import RealDisk
-from tests.cluster.campaign import Campaign
+from tests.cluster.campaign import Campaign, Stuck
 from tests.cluster.clients import Client
 from tests.cluster.database import Database
 from tests.cluster.report import Report
@@ -76,9 +76,8 @@ def run(root: Path, given: argparse.Namespace) -> Report:
     random = Random(given.seed)
     with postgres.running() as servers:
         database = Database(servers, on_disks=on_disks)
-        with closing(
-            Campaign(root, database, names, random, pause=given.pause, on_disks=on_disks)
-        ) as campaign:
+        new = Campaign(root, database, names, random, lease=given.lease, pause=given.pause, on_disks=on_disks)
+        with closing(new) as campaign:
             campaign.begin()
             began = time.monotonic()
             first = campaign.nodes[names[0]]
@@ -86,28 +85,37 @@ def run(root: Path, given: argparse.Namespace) -> Report:
             clients = [Client(campaign.nodes, key, number) for key in keys for number in range(CLIENTS)]
             for client in clients:
                 client.start()
-            kinds = shuffled(
-                [kind for kind in campaign.kinds if kind in (given.only or campaign.kinds)], random
-            )
-            for kind in islice(kinds, given.faults):
-                if time.monotonic() > began + given.minutes * 60:
-                    break
-                campaign.fault(kind)
-                time.sleep(REST_S)
+            kinds = [kind for kind in campaign.kinds if kind in (given.only or campaign.kinds)]
+            stuck = harm(campaign, islice(shuffled(kinds, random), given.faults), given.minutes * 60)
             for client in clients:
                 client.stopped.set()
             for client in clients:
                 client.join()
             report = Report([given.seed], time.monotonic() - began, campaign.faults, campaign.at_leader)
-            report.wrong += wrong_histories(clients)
-            report.wrong += campaign.end()
-            report.wrong += wrong_folders(list(campaign.nodes.values()))
+            report.wrong += stuck + wrong_histories(clients)
+            if not stuck:
+                report.wrong += campaign.end()
+                report.wrong += wrong_folders(list(campaign.nodes.values()))
     report.codes = campaign.codes
     report.acknowledged = sum(client.acknowledged() for client in clients)
     report.unknown = sum(one.end == float("inf") for client in clients for one in client.history)
     report.reads = sum(not one.wrote for client in clients for one in client.history)
     report.silence = max(client.silence for client in clients)
     return report
+
+
+def harm(campaign: Campaign, kinds: Iterable[str], seconds: float) -> list[str]:
+    """Do one fault after the other for a time; return why it could not go on."""
+    end = time.monotonic() + seconds
+    for kind in kinds:
+        if time.monotonic() > end:
+            break
+        try:
+            campaign.fault(kind)
+        except Stuck as error:
+            return [f"after {kind}: {error}"]
+        time.sleep(REST_S)
+    return []
 
 
 def main() -> int:
@@ -119,9 +127,8 @@ def main() -> int:
     parser.add_argument("--faults", type=int, help="the most faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument(
-        "--pause", type=float, default=4.0, help="the longest pause or cut, s; a lease is 1 s"
-    )
+    parser.add_argument("--pause", type=float, default=4.0, help="the longest pause or cut, in seconds")
+    parser.add_argument("--lease", type=float, default=1.0, help="of the leader, in seconds; longer if busy")
     parser.add_argument(
         "--only", action="append", metavar="KIND", help="a kind of fault; all if none is named"
     )

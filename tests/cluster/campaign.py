@@ -18,10 +18,14 @@ from tests.kit.relay import Relay
 from tests.kit.server import Server
 from tests.test_nodes import Site, ended, free_address, is_ready
 
-LIMIT_S = 120.0
-"""All nodes answer again after a fault within this time."""
+LIMIT_S = 300.0
+"""All nodes answer again after a fault within this time: leases end for no fault on a busy machine."""
 SHIFTS_S = (0, 0.5, -0.5, 3, -3, 45, -45, 600, -600, 86400, -86400)
 """How far a wall clock is ahead. From a minute on, a node doubts a jump forward."""
+
+
+class Stuck(Exception):
+    """Not all nodes came back."""
 
 
 class Campaign:
@@ -32,6 +36,7 @@ class Campaign:
         database: PostgreSQL.
         names: Of the nodes.
         random: Chooses the faults.
+        lease: Of the leader, in seconds.
         pause: The longest pause or cut, in seconds. After a lease the others have gone on without the node.
         on_disks: Whether each node's folder is a disk whose power can be cut.
 
@@ -44,6 +49,7 @@ class Campaign:
         names: Sequence[str],
         random: Random,
         *,
+        lease: float,
         pause: float,
         on_disks: bool,
     ) -> None:
@@ -59,7 +65,7 @@ class Campaign:
         self._logs = {
             name: [Relay(str(server.folder / ".s.PGSQL.5432")) for server in database.both] for name in names
         }
-        self._site = Site(root, "", links=dict(self._links))
+        self._site = Site(root, "", links=dict(self._links), lease=lease)
         self._surroundings: dict[str, Surroundings] = {}
         self._disks: dict[str, Disk] = {}
         for name in names:
@@ -217,7 +223,8 @@ class Campaign:
             self._start_all(gone)
             if not gone and all(is_ready(node) for node in self.nodes.values()):
                 return
-            assert time.monotonic() < deadline, "the nodes do not come back:\n" + self._logs_of_nodes()
+            if time.monotonic() > deadline:
+                raise Stuck("the nodes do not come back:\n" + self._logs_of_nodes())
             time.sleep(0.05)
 
     def _start_all(self, names: Collection[str]) -> None:
@@ -237,7 +244,7 @@ class Campaign:
                 time.sleep(0.5)
             else:
                 return
-        raise AssertionError(f"node {name} does not start:\n{self._logs_of_nodes()}")
+        raise Stuck(f"node {name} does not start:\n{self._logs_of_nodes()}")
 
     def _logs_of_nodes(self) -> str:
         return "\n".join(node.log()[-3000:] for node in self.nodes.values())
