@@ -25,6 +25,8 @@ class Statistics:
         erasure_lag_ns: By how much the oldest due erasure is late.
         clock: The errors of the machine's clock.
         records_ahead_ns: How far the journal's last record is dated ahead of the machine's clock.
+        apart_ns: How far a follower's clock is ahead of what the leader takes for the present, negative if it
+            is behind; 0 elsewhere. A follower judges nothing by its own clock.
         durability_lag_ns: For how long the oldest change that is not durable yet has waited.
         short: What the machine is short of: descriptors, locks, memory, threads.
         shortages: How often each occurred so far, the disk included.
@@ -45,6 +47,7 @@ class Statistics:
     erasure_lag_ns: int = 0
     clock: ClockState = RIGHT
     records_ahead_ns: int = 0
+    apart_ns: int = 0
     durability_lag_ns: int = 0
     short: tuple[str, ...] = ()
     shortages: Mapping[str, int] = field(default_factory=dict)

@@ -23,6 +23,7 @@ REMIND_S: Final = 3600.0
 AHEAD: Final = "the clock jumped ahead; data due by it is hidden, and destroyed only if the jump holds"
 SET_BACK: Final = "the clock is behind the time that has passed; expiry continues by the monotonic clock"
 FUTURE: Final = "the journal's last record is dated ahead of the clock"
+APART: Final = "the clock differs from the leader's, by which all nodes judge; it counts once this node leads"
 RIGHT: Final = "the clock is right again"
 UNDATED: Final = (
     "The first record is dated by it, and later ones never get an earlier date: check the clock before you "
@@ -77,6 +78,8 @@ def trouble(statistics: Statistics) -> str:
         return AHEAD
     if statistics.clock.behind > BEHIND:
         return SET_BACK
+    if abs(statistics.apart_ns) > BEHIND:
+        return APART
     return FUTURE if statistics.records_ahead_ns > BEHIND else ""
 
 
@@ -87,6 +90,7 @@ def facts(statistics: Statistics) -> dict[str, float]:
         "wait_seconds": statistics.clock.wait / SECOND,
         "behind_seconds": statistics.clock.behind / SECOND,
         "records_ahead_seconds": statistics.records_ahead_ns / SECOND,
+        "apart_seconds": statistics.apart_ns / SECOND,
     }
 
 
@@ -96,7 +100,7 @@ def notice(statistics: Statistics) -> str:
     The text says what is wrong, by how much, and what to do.
     """
     wrong, clock = trouble(statistics), statistics.clock
-    by = max(clock.ahead, clock.behind, statistics.records_ahead_ns) // SECOND
+    by = max(clock.ahead, clock.behind, statistics.records_ahead_ns, abs(statistics.apart_ns)) // SECOND
     if not wrong:
         return ""
     wait = f" It is accepted in {timedelta(seconds=-(-clock.wait // SECOND))}." if clock.ahead else ""

@@ -61,6 +61,11 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
         "How far the last record is dated ahead of the clock.",
         lambda s: s.records_ahead_ns / 1e9,
     ),
+    (
+        "retain_clock_apart_seconds",
+        "How far the clock of a follower is ahead of the leader's.",
+        lambda s: s.apart_ns / 1e9,
+    ),
     ("retain_storage_full", "1 while the disk has no room for changes.", lambda s: float(s.full)),
     ("retain_storage_failed", "1 once writing has ended, until a restart.", lambda s: float(bool(s.failure))),
 )

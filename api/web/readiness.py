@@ -46,6 +46,8 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
         return True, "degraded: the clock is behind the time that has passed"
     if statistics.records_ahead_ns > BEHIND:
         return True, "degraded: the journal's last record is dated ahead of the clock"
+    if abs(statistics.apart_ns) > BEHIND:
+        return True, "degraded: the clock differs from the leader's"
     if statistics.short:
         return True, f"degraded: short of {', '.join(statistics.short)}; some requests are answered 503"
     if statistics.overdue_ns > OVERDUE_WARNING_S * SECOND:
@@ -57,13 +59,22 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
 
 async def watch_readiness(statistics: Callable[[], Statistics], notify: Callable[[str], None]) -> None:
     """Log readiness when it changes, and pass each change to `notify`. Runs until cancelled."""
-    before = (True, "ok")
+    before, began = (True, "ok"), False
     while True:
-        now = readiness(statistics())
+        found = statistics()
+        now = readiness(found)
         if now != before:
             ready, why = now
-            level = logging.INFO if why == "ok" else logging.WARNING if ready else logging.ERROR
+            level = _level(now, waits=bool(found.standby) and not found.failure, began=began)
             LOG.log(level, "readiness changed", extra={"facts": {"ready": ready, "state": why}})
             notify(why)
-        before = now
+        before, began = now, began or now[0]
         await trio.sleep(LOOK_S)
+
+
+def _level(now: tuple[bool, str], *, waits: bool, began: bool) -> int:
+    """Return the level of a change: each start of a node begins with waiting, and failovers make it wait."""
+    ready, why = now
+    if why == "ok" or (waits and not began):
+        return logging.INFO
+    return logging.WARNING if ready or waits else logging.ERROR

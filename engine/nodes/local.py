@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from retain.engine.core.clock import Horizon
 from retain.engine.core.command import Command
+from retain.engine.nodes.present import Present
 from retain.engine.state import State
 from retain.journal.log import Committed
 from retain.journal.shared.interface import Shared, Term
@@ -40,6 +41,10 @@ class Local(Protocol):
     @property
     def horizon(self) -> Horizon:
         """Return this machine's judgement of the present."""
+
+    @property
+    def present(self) -> Present:
+        """Return what the leader has told about the present."""
 
     def elapsed(self) -> int:
         """Return the monotonic clock, nanoseconds."""

@@ -85,6 +85,7 @@ class Granted:
         length: For how long the follower may answer, nanoseconds from when it asked; 0: not at all.
         settled: The last record that every node which may answer has applied.
         present: As the leader judges it, nanoseconds since the epoch.
+        vouched: The same without a jump of its clock that is in doubt: the time up to which it deletes.
         files: The version of the small files that all nodes must have.
 
     """
@@ -92,6 +93,7 @@ class Granted:
     length: int
     settled: int
     present: int
+    vouched: int
     files: int
 
 

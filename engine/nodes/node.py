@@ -25,6 +25,7 @@ from retain.engine.nodes.connection import Connection, portions, refuse_other_lo
 from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.leader import Leader
 from retain.engine.nodes.options import Cluster, SteppedDown
+from retain.engine.nodes.present import Present
 from retain.engine.nodes.reports import Reports
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, replay
@@ -77,7 +78,7 @@ class NodeEngine(Engine):
         self._connection = Connection(cluster.connect)
         self.reports = Reports(self._connection, self._horizon, self._own_report, self._excuse)
         self._takes_part = trio.Event()
-        self._last_present = 0
+        self.present = Present(self._horizon)
         self._leader = ""
         self._leadership: Leadership | None = None
         self._on_lead: list[Callable[[], Awaitable[None]]] = []
@@ -88,9 +89,7 @@ class NodeEngine(Engine):
     def now(self) -> int:
         """Return the present, as the leader judges it."""
         role = self._role
-        present = self._horizon.now() if role is None else role.now()
-        self._last_present = max(self._last_present, present)
-        return self._last_present
+        return self.present.at_least(self._horizon.now() if role is None else role.now())
 
     async def submit(self, command: Command[Value]) -> Value:
         """Have the leader decide a command; return its result when every node that may answer has applied it.
@@ -154,7 +153,10 @@ class NodeEngine(Engine):
 
     def statistics(self) -> Statistics:
         """Return the statistics of this moment."""
-        return replace(super().statistics(), standby=self.why if self.role == "waiting" else "")
+        found = replace(super().statistics(), standby=self.why if self.role == "waiting" else "")
+        if self.decides:
+            return found
+        return self.present.compare(found, self._horizon.wall() if self._role is None else self._role.now())
 
     def _check_leads(self) -> None:
         if not self.decides:
@@ -422,7 +424,7 @@ class NodeEngine(Engine):
             nursery.start_soon(role.run)
             await self.fetch(leadership.head.seq, leadership.term)
             await self.load_files()
-            self._horizon.pass_over(max(self._last_present, self.state.time))
+            self._horizon.pass_over(self.present.passed(self.state.time))
             await self._writer.between_batches(partial(self._begin_to_lead, role))
             self.decides, self._role, self.since = True, role, self._horizon.wall()
             self.why = _LEASE_ENDED  # readiness shows it only then

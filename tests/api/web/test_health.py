@@ -41,6 +41,22 @@ async def test_changes_of_readiness_are_logged_and_told(
     assert [record.facts["ready"] for record in caplog.records] == [True, False, True]  # type: ignore[attr-defined]
 
 
+async def test_a_node_that_starts_or_waits_is_no_error(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each start of a node begins so; what an operator is called for is that others do not lead either."""
+    states = [
+        replace(WELL, standby="this node has just started"),
+        replace(WELL, standby="it waits for the leader, node n1"),
+        WELL,
+        replace(WELL, standby="the leader, node n1, does not answer"),
+        replace(WELL, failure="EIO"),
+    ]
+    with caplog.at_level("INFO"), trio.move_on_after(4.5):
+        await watch_readiness(lambda: states.pop(0), lambda why: None)
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "INFO", "WARNING", "ERROR"]
+
+
 @pytest.mark.parametrize(
     ("statistics", "ready", "word"),
     [
@@ -54,6 +70,9 @@ async def test_changes_of_readiness_are_logged_and_told(
         (replace(WELL, clock=ClockState(BEHIND + 1, 0, 0)), True, "degraded: the clock is behind"),
         (replace(WELL, clock=ClockState(BEHIND, 0, 0)), True, "ok"),
         (replace(WELL, records_ahead_ns=BEHIND + 1), True, "degraded: the journal's last record"),
+        (replace(WELL, apart_ns=BEHIND + 1), True, "degraded: the clock differs from the leader's"),
+        (replace(WELL, apart_ns=-BEHIND - 1), True, "degraded: the clock differs from the leader's"),
+        (replace(WELL, apart_ns=-BEHIND), True, "ok"),
         (replace(WELL, payloads_lost=1), True, "degraded: 1 body is lost; `retain journal lost` lists"),
         (replace(WELL, payloads_lost=2), True, "degraded: 2 bodies are lost"),
         (replace(WELL, failure="fdatasync: EIO"), False, "storage failed"),

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from retain.engine.areas import DeleteArea
+from retain.engine.core.clock import RIGHT
 from retain.engine.core.errors import NodeNotReady, NotFound
 from retain.engine.core.event import Cause
 from retain.engine.testing import ManualClock
@@ -119,6 +120,50 @@ async def test_deadlines_follow_the_leaders_clock(skew: float) -> None:
         else:
             with pytest.raises(NotFound):
                 await listing(b, "x")
+
+
+async def test_a_followers_clock_is_judged_by_the_leaders() -> None:
+    """A folder that ends in the past, as one from a backup does, is no jump of the follower's clock."""
+    site = begun()
+    async with site.node("b", takes_part=False):
+        pass
+    await trio.sleep(3600)
+    async with running(site, "a", "b") as (a, b):
+        await a.submit(create("x", k="1"))
+        assert b.statistics().clock == RIGHT
+        assert abs(b.statistics().apart_ns) < 10**8
+        other = site.clocks["c"] = ManualClock()
+        other.monotonic()
+        other.step(-90.0)
+        async with running(site, "c") as (c,):
+            assert abs(c.statistics().apart_ns + 90 * 10**9) < 10**8
+            assert c.statistics().clock == RIGHT
+            other.step(180.0)
+            assert abs(c.statistics().apart_ns - 90 * 10**9) < 10**8
+            assert c.statistics().clock == RIGHT
+        assert a.statistics().apart_ns == 0
+
+
+async def test_a_jump_of_the_leaders_clock_destroys_nothing_at_the_next_leader() -> None:
+    """The jump is in doubt, so it hides data and deletes none; the leader then fails before it is refuted."""
+    site = begun()
+    wrong = site.clocks["a"] = ManualClock()
+    wrong.monotonic()
+    async with site.node("b", takes_part=False) as b:
+        async with running(site, "a") as (a,):
+            b.take_part()
+            await until(lambda: b.role == "follower")
+            await a.submit(create("x", k="1"))  # for an hour
+            wrong.step(86400.0)
+            await trio.sleep(10)
+            assert a.statistics().clock.ahead
+            with pytest.raises(NotFound):
+                await listing(b, "x")
+            last = b.now()
+        await until(lambda: b.role == "leader")
+        assert await b.sweep() == 0
+        assert b.now() >= last, "what was hidden stays hidden"
+        assert b.horizon.now() < last - 86000 * 10**9
 
 
 def has_content(site: Site, name: str, seq: int) -> bool:
