@@ -1,4 +1,27 @@
-"""The commands on areas. They carry all ids, random bytes and policies."""
+"""The commands on areas. They carry all ids, random bytes and policies.
+
+Refusals, by class and `reason`, beside the shared `StorageFull`, `StorageFailed` and `TooLarge(batch)`:
+
+==================  ======================  =========================================================
+class               reason                  when
+==================  ======================  =========================================================
+NotFound            area                    it is not there, or has ended
+NotFound            key                     the area has no such key, or it has ended
+Conflict            id                      CreateArea without a user: an area has this id
+Invalid             id                      it is reserved, empty, or contains a NUL
+Invalid             user                    it is empty, too long, or contains a NUL
+Invalid             ttl                     it is below 1 or above `MAX_TTL`
+Invalid             key                     it contains a NUL
+Invalid             key-empty               it has no characters
+Invalid             key-underscore          it begins with an underscore
+TooLarge            id                      it is longer than a name may be
+TooLarge            key                     it is longer than a name may be
+TooLarge            keys                    the area has as many as the policy allows
+TooLarge            texts                   the names and short values of the area take too much together
+QuotaExceeded       areas                   the policy's number of areas is reached
+QuotaExceeded       bytes                   the policy's number of bytes is reached
+==================  ======================  =========================================================
+"""
 
 from __future__ import annotations
 

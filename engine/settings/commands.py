@@ -1,4 +1,34 @@
-"""The commands on settings. They carry the policy and all random bytes."""
+"""The commands on settings. They carry the policy and all random bytes.
+
+Refusals, by class and `reason` (`-`: none), beside the shared `StorageFull`, `StorageFailed` and
+`TooLarge(batch)`:
+
+==================  ======================  =========================================================
+class               reason                  when
+==================  ======================  =========================================================
+NotFound            -                       the target, or what it lies in, is not there
+Conflict            -                       a POST of what is there; a restore of what has changed
+Conflict            json-patch-target       an operation names a place that is not there
+Forbidden           create                  the asker lacks the role to create a configuration
+Forbidden           device                  the device is another user's
+Forbidden           metadata                only administrators may set role lists
+Forbidden           role                    the role lists do not let the asker read or write
+PreconditionFailed  match                   `If-Match` does not hold
+PreconditionFailed  none-match              `If-None-Match` does not hold
+PreconditionFailed  json-patch-test         a test operation fails
+Invalid             depth                   the document would be nested too deep
+Invalid             json-patch              it is no JSON patch
+Invalid             metadata                role lists in the wrong place, or malformed
+Invalid             name                    no configuration can have this name
+Invalid             object                  only an object can be here
+Invalid             object-array            the policy admits no objects in arrays
+TooLarge            -                       a patch copies more than a document may hold
+TooLarge            json-patch-work         a patch costs more work than its size allows
+QuotaExceeded       application             the policy's bytes of an application are used up
+QuotaExceeded       devices                 the policy's devices of a user are used up
+QuotaExceeded       document                the document would be larger than the policy allows
+==================  ======================  =========================================================
+"""
 
 from __future__ import annotations
 
