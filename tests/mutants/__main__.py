@@ -31,6 +31,8 @@ TESTS = (
     "tests/api/server/test_app.py",
 )
 """The tests that may notice: those of the changed rooms and of what stands on them."""
+READERS = {"engine/": ["tests/engine/test_reasons.py"]}
+"""Tests that read the sources of a room and run none of their lines."""
 
 
 class Judged(NamedTuple):
@@ -78,7 +80,12 @@ def main() -> None:
     parser.add_argument(
         "--tests", action="append", default=[], metavar="PATH", help="tests to run in addition"
     )
-    parser.add_argument("--measure", action="store_true", help="find out again which tests run which lines")
+    parser.add_argument(
+        "--measure",
+        nargs="*",
+        metavar="PATH",
+        help="find out again which tests run which lines; with PATHs for these tests only, beside the others",
+    )
     asked = parser.parse_args()
     every = [point for path in modules() for point in points_of(path, TOP)]
     if asked.only:
@@ -87,9 +94,11 @@ def main() -> None:
         chosen = sample(every, asked.count, asked.seed)
     chosen = [point for point in chosen if point.compiles((TOP / point.path).read_bytes())]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        if asked.measure or not (KEPT / "measured.json").exists():
+        adding = bool(asked.measure) and (KEPT / "measured.json").exists()
+        if asked.measure is not None or not (KEPT / "measured.json").exists():
             print("Measuring which tests run which lines; this takes as long as the tests.", flush=True)
-            measure(Copy(TOP, Path(folder) / "measure").tree, ROOMS, TESTS, KEPT, asked.jobs)
+            tree, tests = Copy(TOP, Path(folder) / "measure").tree, asked.measure if adding else TESTS
+            measure(tree, ROOMS, tests, KEPT, asked.jobs, adding=adding)
         print(f"{len(chosen)} of {len(every)} changes, seed {asked.seed}", flush=True)
         _judge_all(chosen, Path(folder), asked.jobs, asked.minutes, asked.tests)
 
@@ -115,7 +124,10 @@ def _judge_all(chosen: list[Point], folder: Path, jobs: int, minutes: float, mor
             return None
         copy = copies.get()
         try:
-            verdict = copy.judge(point, selection, more)
+            readers = [
+                name for room, names in READERS.items() if point.path.startswith(room) for name in names
+            ]
+            verdict = copy.judge(point, selection, [*readers, *more])
         finally:
             copies.put(copy)
         print(f"{'noticed' if verdict.killed else 'MISSED ':8}{_shown(point)}  [{verdict.how}]", flush=True)

@@ -72,7 +72,7 @@ class Copy:
         """Change the copy, run the tests of the change and those of `more`, and change it back."""
         tests = selection.tests(point)
         first, rest = _by_budget(tests, selection)
-        rounds = [names for names in ([*more], first, rest) if names]
+        rounds = [names for names in ([*more, *first], rest) if names]
         if not rounds:
             return Verdict(False, "no test runs it")
         target = self.tree / point.path

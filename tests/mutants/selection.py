@@ -19,18 +19,26 @@ _DURATION = re.compile(r"^\s*([0-9.]+)s (?:call|setup|teardown)\s+(.+?)\s*$")
 _UNKNOWN_SECONDS = 0.01
 
 
-def measure(tree: Path, rooms: Iterable[str], tests: Iterable[str], folder: Path, processes: int) -> None:
+def measure(
+    tree: Path,
+    rooms: Iterable[str],
+    tests: Iterable[str],
+    folder: Path,
+    processes: int,
+    *,
+    adding: bool = False,
+) -> None:
     """Run the tests in a copy of the checkout and keep which line each runs, and for how long.
 
-    A test that fails there is used for no judgement. Raises RuntimeError if pytest itself cannot run.
+    A test that fails there is used for no judgement. `adding`: what was measured of other tests stays.
+    Raises RuntimeError if pytest itself cannot run.
     """
     folder.mkdir(exist_ok=True)
+    data = folder / ("added" if adding else "coverage")
     # Not "coverage.…": coverage removes each such file when it begins, and the workers read this one later.
     options = folder / "measure.ini"
     sources = "\n    ".join(rooms)
-    options.write_text(
-        f"[run]\ndata_file = {folder}/coverage\nrelative_files = true\nsource =\n    {sources}\n"
-    )
+    options.write_text(f"[run]\ndata_file = {data}\nrelative_files = true\nsource =\n    {sources}\n")
     command = [sys.executable, "-m", "pytest", "-q", "-n", str(processes), "--dist", "worksteal", "-rfE"]
     command += ["--cov", f"--cov-config={options}", "--cov-context=test", "--cov-report="]
     command += ["--durations=0", "--durations-min=0", "-o", "faulthandler_timeout=900", *tests]
@@ -40,11 +48,23 @@ def measure(tree: Path, rooms: Iterable[str], tests: Iterable[str], folder: Path
     (folder / "measured.log").write_text(done.stdout + done.stderr)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"pytest could not run: see {folder}/measured.log")
-    keep(tree, rooms, folder, done.stdout)
+    if adding:
+        found, known = (CoverageData(str(path)) for path in (data, folder / "coverage"))
+        found.read()
+        known.read()
+        known.update(found)
+        known.write()
+        found.erase()
+    keep(tree, rooms, folder, done.stdout, adding=adding)
 
 
-def keep(tree: Path, rooms: Iterable[str], folder: Path, printed: str) -> None:
-    """Keep what pytest printed: the seconds of each test that passed, and of which sources that holds."""
+def keep(tree: Path, rooms: Iterable[str], folder: Path, printed: str, *, adding: bool = False) -> None:
+    """Keep what pytest printed: the seconds of each test that passed, and of which sources that holds.
+
+    `adding`: of tests that were not run, and of a module that has changed since, the lines stay those of the
+    first measurement.
+    """
+    before = json.loads((folder / "measured.json").read_text()) if adding else {}
     seconds: dict[str, float] = {}
     for line in printed.splitlines():
         if match := _DURATION.match(line):
@@ -57,6 +77,8 @@ def keep(tree: Path, rooms: Iterable[str], folder: Path, printed: str) -> None:
         for room in rooms
         for path in sorted((tree / room).rglob("*.py"))
     }
+    seconds = {**before.get("seconds", {}), **seconds}
+    hashes |= before.get("sources", {})
     (folder / "measured.json").write_text(json.dumps({"seconds": seconds, "sources": hashes}))
 
 

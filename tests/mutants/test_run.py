@@ -102,6 +102,18 @@ def test_what_is_measured_is_seen_by_processes_that_begin_later(project: Path, t
     assert Selection(project, kept).tests(point(project, "comparison", "<")) == [NAMED]
 
 
+def test_tests_that_are_new_are_measured_beside_the_others(project: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    measure(project, ["room"], ["tests/room"], kept, 1)
+    new = project / "tests/room/part/test_new.py"
+    new.write_text("from room.part.product import least\n\ndef test_new():\n    assert least([1, 2]) == 5\n")
+    measure(project, ["room"], ["tests/room/part/test_new.py"], kept, 1, adding=True)
+    name = "tests/room/part/test_new.py::test_new"
+    assert set(json.loads((kept / "measured.json").read_text())["seconds"]) == {NAMED, TABLED, name}
+    found = Selection(project, kept).tests(point(project, "comparison", "<"))
+    assert set(found) == {NAMED, name}
+
+
 def test_verdicts(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy, selection = Copy(project, tmp_path / "copy"), Selection(project, tmp_path)
     for kind, before, verdict in (
