@@ -31,6 +31,8 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 }
 _SWAPPED_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _NO_BEHAVIOUR = frozenset({"TypeVar", "ParamSpec", "NewType", "cast"})
+_SAME_ANYWAY = frozenset({"strict", "usedforsecurity"})
+"""`zip(strict=…)` asserts what is so anyway; a digest is the same on each machine that computes it."""
 _ENCODINGS = frozenset(("ascii", "iso-8859-1", "latin-1", "utf-8"))
 """Python reads these names with a punctuation mark behind them, too, so a change would change nothing."""
 _LONGEST_NAME = 40
@@ -132,8 +134,8 @@ class _Finder:
             return
         yield from self._own(node, last)
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.keyword) and child.arg == "strict":
-                continue  # zip(strict=…) asserts what is so anyway
+            if isinstance(child, ast.keyword) and child.arg in _SAME_ANYWAY:
+                continue
             yield from self._expression(child, last)
 
     def _own(self, node: ast.AST, last: int) -> Iterator[Point]:

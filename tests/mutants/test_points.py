@@ -97,6 +97,11 @@ def test_a_sample_is_the_same_for_the_same_seed_and_a_fifth_of_it_are_texts(tmp_
     assert sorted(sample(every, 10**6, 1)) == every
 
 
+def test_keywords_that_change_no_result_are_left_alone(tmp_path: Path) -> None:
+    source = b"md5(a, usedforsecurity=False), zip(a, b, strict=True), open(a, closefd=True)\n"
+    assert found(tmp_path, source) == {(1, "truth turned", "True", "False")}
+
+
 def test_names_of_encodings_are_left_alone(tmp_path: Path) -> None:
     """`"ascii~"` is the same encoding."""
     assert found(tmp_path, b'"x".encode("ascii"), "x".encode("utf-8")\n') == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from urllib.parse import parse_qs, quote
 
 import pytest
@@ -136,9 +137,17 @@ def test_what_is_printed_of_a_token_opens_nothing():
         signature = parse_qs(text)["sig"][0]
         shown = repr(sas_token.parse_token(text.encode())) + repr(parse_query(text.encode()))
         raw = b64decode(signature)
-        for secret in (signature, signature[:8], repr(raw), raw.hex(), text):
+        for secret in (signature, signature[:8], repr(raw), raw.hex(), text, "verified"):
             assert secret not in shown
         assert "expiry" in shown
+
+
+def test_a_token_that_was_verified_is_the_same_token():
+    for text in (service(), account()):
+        token = sas_token.parse_token(text.encode())
+        used = replace(token, verified={("a",): (b"key",)})
+        assert used == token
+        assert repr(used) == repr(token)
 
 
 def test_the_order_is_signature_then_time_then_protocol_then_address():
