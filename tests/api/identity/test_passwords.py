@@ -161,6 +161,25 @@ def test_parse_basic_refuses_each_control_character_and_no_other() -> None:
         assert parse_basic(given) == (None if control else ("a", chr(code))), code
 
 
+def test_parse_basic_takes_one_spelling_of_base64() -> None:
+    """What else is skipped or mended would let two headers mean one password."""
+    whole = base64.b64encode(b"ann:\xff\xfe?~secret").decode()
+    assert "/" in whole
+    assert whole.endswith("=")
+    assert parse_basic(whole) is not None
+    for changed in (
+        f"{whole[:4]}!{whole[4:]}", f"{whole[:4]}\n{whole[4:]}", f"{whole[:4]} {whole[4:]}", f"{whole}~",
+        whole.rstrip("="), whole.replace("/", "_"), f"{whole}é", f"={whole}",
+    ):  # fmt: skip
+        assert parse_basic(changed) is None, changed
+
+
+@pytest.mark.parametrize(("length", "taken"), [(4096, True), (4097, False)])
+def test_parse_basic_takes_credentials_of_4096_bytes(length: int, taken: bool) -> None:
+    given = b"ann:" + b"x" * (length - 4)
+    assert (parse_basic(base64.b64encode(given).decode()) is not None) == taken
+
+
 def test_parse_basic_falls_back_to_latin_1_as_form_texts_do() -> None:
     """What clients send that do not heed the challenge's charset (RFC 7617 section 3)."""
     assert parse_basic(base64.b64encode(b"J\xfcrgen:p\xe4ss").decode()) == ("Jürgen", "päss")
