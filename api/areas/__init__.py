@@ -11,6 +11,7 @@ from retain.api.areas.routes import PAGE
 from retain.api.config.load import Config
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Mounted
+from retain.api.http.request_ids import REQUEST_ID
 from retain.api.identity import Identity, areas_identity_options
 from retain.api.identity.throttle import LoginThrottle
 from retain.engine import EngineAccess
@@ -37,6 +38,7 @@ def areas_interface(engine: EngineAccess, config: Config, throttle: LoginThrottl
         handle=areas.handle,
         error=areas.error,
         prefixes=("genesys",),
+        id_header=REQUEST_ID,
         about="Forms of keys, values and files, kept for a time to live, for clients of Genesys Mobile "
         "Services.",
         root="/genesys/1/storage",

@@ -31,15 +31,16 @@ from retain.api.blobs.xml.service_properties import CorsRule, ServiceProperties
 from retain.api.config.load import Config
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Mounted, Request, RequestError, Response
+from retain.api.http.request_ids import RequestIds
 from retain.engine import EngineAccess, EngineError
 from retain.engine.blobs import queries
 
 FALLBACK_VERSION: Final = "2021-12-02"
 """The version named in answers to requests that were refused before their own was known."""
 
-_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 _MAX_CLIENT_ID: Final = 1024
+_ID: Final = "x-ms-request-id"
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 _MAY_BE_IN_A_BATCH: Final = frozenset({Operation.DELETE_BLOB, Operation.SET_BLOB_TIER})
@@ -70,7 +71,7 @@ class BlobInterface:
     def __init__(self, engine: EngineAccess, config: Config, keys_of: KeysOf) -> None:
         self._engine = engine
         suffixes = tuple(suffix.lower() for suffix in config.blobs.host_suffixes)
-        self._random = b""
+        self._ids = RequestIds(engine.entropy)
         proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
         self._site = Site(keys_of, suffixes, ExternalUrl(config.server), Origin.of(config, proxies))
 
@@ -82,6 +83,7 @@ class BlobInterface:
             error=self.error,
             claims=lambda segment: self._site.keys_of(split_location(segment)[0]) is not None,
             host_suffixes=self._site.host_suffixes,
+            id_header=_ID,
             about="Recordings and exports in containers, for clients of Azure Blob Storage. "
             "Its tokens come from: retain token create ACCOUNT.",
             root="/ACCOUNT",
@@ -102,10 +104,10 @@ class BlobInterface:
             else:
                 version, response = await self._serve(request, place)
         except (AzureError, EngineError, RequestError) as error:
-            response = self._worded(request, error)
+            response = self._worded(request, error, request.id)
         if rules and request.method != "OPTIONS":
             response.headers += cors.response_headers(rules, request.method, headers)
-        return self._finished(response, headers, version, request)
+        return self._finished(response, headers, version)
 
     def error(self, request: Request, error: Exception) -> Response:
         """Return the response to an error around `handle`.
@@ -113,33 +115,36 @@ class BlobInterface:
         Either a broken request, or an internal error, which is already logged.
         """
         headers = request.joined_headers()
-        return self._finished(
-            self._worded(request, error), headers, request_version(headers, FALLBACK_VERSION)
-        )
+        response = self._worded(request, error, request.id)
+        return self._finished(response, headers, request_version(headers, FALLBACK_VERSION))
 
     async def serve_part(self, request: Request, batch: Call) -> Response:
-        """Answer a request of a batch like a single request; a refusal is an answer."""
+        """Answer a request of a batch like a single one, with its own id; a refusal is an answer."""
         headers = request.joined_headers()
         version = batch.version
+        part_id = self._ids.next()
         try:
             version, response = await self._serve(request, self._place(request, headers, batch), batch)
         except (AzureError, EngineError, RequestError) as error:
-            response = self._worded(request, error)
+            response = self._worded(request, error, part_id)
+        response.headers.append((_ID, part_id))
         return self._finished(response, headers, version)
 
     def refuse(self, error: AzureError, batch: Call) -> Response:
         """Return a refusal as a complete answer."""
-        return self._finished(self._refused(error), {}, batch.version)
+        part_id = self._ids.next()
+        response = self._refused(error, part_id)
+        response.headers.append((_ID, part_id))
+        return self._finished(response, {}, batch.version)
 
-    def _worded(self, request: Request, error: Exception) -> Response:
+    def _worded(self, request: Request, error: Exception, request_id: str) -> Response:
         if isinstance(error, AzureError):
-            return self._refused(error)
+            return self._refused(error, request_id)
         if isinstance(error, EngineError):
             at_container = b"restype=container" in request.raw_query.lower()
-            return self._refused(from_engine(error, at_container=at_container))
-        return self._refused(
-            from_request(error) if isinstance(error, RequestError) else AzureError("InternalError")
-        )
+            return self._refused(from_engine(error, at_container=at_container), request_id)
+        refusal = from_request(error) if isinstance(error, RequestError) else AzureError("InternalError")
+        return self._refused(refusal, request_id)
 
     def _place(self, request: Request, headers: Mapping[str, str], batch: Call | None = None) -> _Place:
         """Parse the URL; refuse characters that no header may contain (HTTP/2 admits them)."""
@@ -232,35 +237,12 @@ class BlobInterface:
         document = await self._engine.read(lambda state, _: queries.service_properties(state.blobs, account))
         return ServiceProperties.stored(document).cors
 
-    def _request_id(self) -> str:
-        """Return a random UUID (RFC 9562, version 4).
+    def _refused(self, error: AzureError, request_id: str) -> Response:
+        headers, body = render(error, request_id, self._engine.now())
+        return Response(error.status, headers, body)
 
-        Randomness is taken in large pieces, because each costs a system call.
-        """
-        if len(self._random) < 16:
-            self._random = self._engine.entropy(16 * 256)
-        one, self._random = self._random[:16].hex(), self._random[16:]
-        return f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{_VARIANT[one[16]]}{one[17:20]}-{one[20:]}"
-
-    def _refused(self, error: AzureError) -> Response:
-        now = self._engine.now()
-        request_id = self._request_id()
-        headers, body = render(error, request_id, now)
-        return Response(error.status, [*headers, ("x-ms-request-id", request_id)], body)
-
-    def _finished(
-        self, response: Response, headers: Mapping[str, str], version: str, request: Request | None = None
-    ) -> Response:
-        """Add the headers of every answer; set the id of `request`."""
-        request_id = ""
-        for name, value in response.headers:
-            if name == "x-ms-request-id":
-                request_id = value
-        if not request_id:
-            request_id = self._request_id()
-            response.headers.append(("x-ms-request-id", request_id))
-        if request is not None:
-            request.id = request_id
+    def _finished(self, response: Response, headers: Mapping[str, str], version: str) -> Response:
+        """Add the headers of every answer but its id, which the application adds."""
         response.headers.append(("x-ms-version", version))
         client_id = headers.get("x-ms-client-request-id")
         if client_id and len(client_id) <= _MAX_CLIENT_ID and client_id.isascii() and client_id.isprintable():

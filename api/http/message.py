@@ -381,6 +381,7 @@ class Mounted:
         root: Where its addresses begin, after the server's base URL.
         example: A first curl command, given the server's base URL.
         page: A page for people: (path without its leading slash, label).
+        id_header: The header of every answer that has the request's id; empty if it has none.
     """
 
     name: str
@@ -393,6 +394,7 @@ class Mounted:
     root: str = ""
     example: Callable[[str], str] | None = None
     page: tuple[str, str] | None = None
+    id_header: str = ""
 
 
 def plain_error(request: Request, error: Exception) -> Response:

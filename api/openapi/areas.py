@@ -27,6 +27,7 @@ _COMMON: Final = (
     "Cache-Control",
     "Pragma",
     "X-Content-Type-Options",
+    "X-Request-Id",
     "Access-Control-Allow-Origin",
     "Vary",
 )
@@ -189,6 +190,7 @@ _PAGE_HEADERS: Final = (
     "Referrer-Policy",
     "X-Content-Type-Options",
     "X-Frame-Options",
+    "X-Request-Id",
 )
 
 

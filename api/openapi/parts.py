@@ -44,6 +44,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "`nosniff`.",
     "X-CSRF-Token": "Sent if the request had `X-CSRF-Token: fetch`.",
     "X-Frame-Options": "`DENY`.",
+    "X-Request-Id": "The id of this request, as the log has it.",
     "x-ms-access-tier": "The tier of the blob.",
     "x-ms-access-tier-change-time": "When the tier was set.",
     "x-ms-access-tier-inferred": "`true` if no tier was set.",

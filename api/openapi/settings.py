@@ -15,7 +15,7 @@ ABOUT: Final = (
     "means `global`. The rules are in docs/wire/settings.md."
 )
 _RUNTIME: Final = "/mobileservices/Storage/v1/runtime/application/{application}"
-_COMMON: Final = ("Cache-Control", "X-Content-Type-Options")
+_COMMON: Final = ("Cache-Control", "X-Content-Type-Options", "X-Request-Id")
 _JSON: Final = "application/json"
 _PATCHES: Final = ("application/merge-patch+json", "application/json", "application/json-patch+json")
 

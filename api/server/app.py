@@ -37,6 +37,7 @@ from retain.api.http.message import (
     start_message,
 )
 from retain.api.http.plain_head import HOST
+from retain.api.http.request_ids import RequestIds
 from retain.api.http.send import close_iterator, drop_description, send_response
 from retain.api.identity import IdentityError
 from retain.api.importing import importing
@@ -124,6 +125,7 @@ class App:
         self._proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
         self.seen = Seen(config.server, self._proxies)
         self.traces = traces_of(config.operations)
+        self._ids = RequestIds(engine.entropy)
         self.bounds = Bounds(self._proxies, lambda: self.counters.cut("memory"), processes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,7 +170,7 @@ class App:
             if interface is None:
                 request.segments()
         except RequestError as error:
-            status = await self._refuse(error, scope, receive, send, interface)
+            status = await self._refuse(error, scope, receive, send, interface, request)
         else:
             if interface is None:
                 status = await self._fall_through(request, scope, receive, send)
@@ -269,6 +271,8 @@ class App:
         words, as any unexpected error.
         """
         self._look(request)
+        if interface.id_header:
+            request.id = self._ids.next()
         if self.config.log.requests:
             request.records = []
             MADE.set(request.records)
@@ -280,6 +284,8 @@ class App:
             if request.method == "GET" and not share.begin_at_once():
                 await share.begin_answer()
             response = handled = await interface.handle(request)
+            if request.id:
+                response.headers.append((interface.id_header, request.id))
             share.made(len(response.body) if isinstance(response.body, bytes) else STREAM_BYTES)
             made = head(response)
         except ClientGone:
@@ -330,10 +336,17 @@ class App:
             )
         except Exception as error:
             # The head is sent: ending the connection is the only way left to signal the error.
-            self._log_fault(error)
+            self._log_fault(error, request.id)
         return response.status
 
     def _worded(self, interface: Mounted, request: Request, error: Exception) -> Response:
+        """Return the answer of `interface` to what was raised; log it if it is a bug."""
+        response = self._answer_to(interface, request, error)
+        if request.id:
+            response.headers.append((interface.id_header, request.id))
+        return response
+
+    def _answer_to(self, interface: Mounted, request: Request, error: Exception) -> Response:
         if isinstance(error, ExceptionGroup):
             error = _cause(error)
         if not isinstance(error, _REFUSALS):
@@ -341,11 +354,12 @@ class App:
             shortage = self.engine.shortages.refusal(error, trio.current_time())
             if shortage is not None:
                 return interface.error(request, shortage)
-            error = UnexpectedError(self._log_fault(error))
+            error = UnexpectedError(self._log_fault(error, request.id))
         return interface.error(request, error)
 
-    def _log_fault(self, error: Exception) -> str:
-        log_id = self.engine.entropy(6).hex()
+    def _log_fault(self, error: Exception, request_id: str) -> str:
+        """Log a bug; return the id under which the log has it: the request's, if it has one."""
+        log_id = request_id or self.engine.entropy(6).hex()
         LOG.error("unhandled exception in a request", exc_info=error, extra={"facts": {"id": log_id}})
         return log_id
 
@@ -356,10 +370,12 @@ class App:
         receive: Receive,
         send: Send,
         interface: Mounted | None = None,
+        request: Request | None = None,
     ) -> int:
         """Refuse a request that cannot be handled, in the form of its interface if it has one, and close."""
-        if interface is not None:
-            response = self._worded(interface, Request(scope, receive), error)
+        if interface is not None and request is not None:
+            request.id = self._ids.next() if interface.id_header else ""
+            response = self._worded(interface, request, error)
         else:
             response = Response.text(error.status, f"{error.message}\n", [("Cache-Control", "no-store")])
         if scope["http_version"] != "2":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from retain.api.config.load import Config
 from retain.api.http.message import Mounted
+from retain.api.http.request_ids import REQUEST_ID
 from retain.api.identity import Identity, identity_options
 from retain.api.settings.address import PREFIXES
 from retain.api.settings.interface import Settings
@@ -38,6 +39,7 @@ def settings_interface(
         handle=settings.handle,
         error=settings.error,
         prefixes=PREFIXES,
+        id_header=REQUEST_ID,
         about="JSON configuration of applications, users and devices, for clients of SAP Mobile Services.",
         root=_ROOT,
         example=lambda base: f"curl -u operator {base}{_EXAMPLE}",

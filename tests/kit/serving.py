@@ -250,6 +250,16 @@ async def serving(
     A clock of the test's own may stand still until the end; from there on it goes.
     """
     config = config or Config(server=server or ServerConfig(bind="127.0.0.1:0"))
+    async with (
+        open_memory_engine(options=LightOptions()) as engine,
+        app_serving(App(engine, config, interfaces, pages, read_under=read_under)) as served,
+    ):
+        yield served
+
+
+@asynccontextmanager
+async def app_serving(app: App) -> AsyncIterator[Served]:
+    """Serve `app` where its configuration says."""
     ready = trio.Event()
     urls: list[str] = []
 
@@ -257,8 +267,7 @@ async def serving(
         urls.extend(found)
         ready.set()
 
-    async with open_memory_engine(options=LightOptions()) as engine, trio.open_nursery() as nursery:
-        app = App(engine, config, interfaces, pages, read_under=read_under)
+    async with trio.open_nursery() as nursery:
         stop = trio.Event()
         ended = trio.Event()
 

@@ -93,7 +93,14 @@ def _hashed() -> str:
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        password = sys.stdin.readline().rstrip("\r\n")
+        line = sys.stdin.readline()
+        if not line:
+            raise Stopped(
+                "no password: standard input is not a terminal, and it is empty; run the command in a "
+                "terminal (in a container: podman exec -it), or send the password as one line",
+                WRONG,
+            )
+        password = line.rstrip("\r\n")
     if not password:
         raise Stopped("the password is empty; enter at least one character", WRONG)
     return hash_password(password)

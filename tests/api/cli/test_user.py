@@ -50,7 +50,8 @@ def test_without_a_role() -> None:
 @pytest.mark.parametrize(
     ("arguments", "password", "words"),
     [
-        (("add", "operator"), "", "the password is empty"),
+        (("add", "operator"), "", "no password: standard input is not a terminal, and it is empty"),
+        (("add", "operator"), "\n", "the password is empty"),
         (("add", "a:b"), "secret", "without spaces and colons"),
         (("remove", "nobody"), "", "the user nobody does not exist"),
     ],
