@@ -38,8 +38,8 @@ async def served(*, fast: bool) -> AsyncIterator[int]:
             areas_interface(engine, config),
             settings_interface(engine, config),
             blobs_interface(engine, config, {"tenant": (bytes(64),)}.get),
-            Mounted("x", broken, plain_error, prefixes=("x",), id_header="X-Request-Id"),
-            Mounted("y", broken, plain_error, prefixes=("y",)),
+            Mounted(name="x", handle=broken, error=plain_error, prefixes=("x",), id_header="X-Request-Id"),
+            Mounted(name="y", handle=broken, error=plain_error, prefixes=("y",)),
         ]
         async with app_serving(App(engine, config, mounted)) as there:
             yield there.port
