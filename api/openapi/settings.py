@@ -54,6 +54,12 @@ def _fails(*statuses: int) -> dict[int, Doc]:
 
 
 _APPLICATION: Final = parameter("path", "application", "The application's id.", example="app")
+_AGAIN: Final = parameter(
+    "path",
+    "sameApplication",
+    "The application's id once more; OpenAPI admits a name once in a path. Another one is refused.",
+    example="app",
+)
 _LEVELS: Final[dict[str, tuple[str, list[Doc], str]]] = {
     "global": ("Application", [], "the application"),
     "currentuser": ("User", [], "the caller"),
@@ -215,9 +221,9 @@ def paths() -> Doc:
             ),
             **_fails(*_ALWAYS),
         },
-        parameters=[_APPLICATION],
+        parameters=[_APPLICATION, _AGAIN],
     )
-    made["/mobileservices/application/{application}/roleservice/application/{application}/v2/Me"] = {
+    made["/mobileservices/application/{application}/roleservice/application/{sameApplication}/v2/Me"] = {
         "get": me,
         "head": head_of(me),
     }

@@ -280,6 +280,7 @@ class Exercise:
             "container": ["recordings", "recordings", "other"],
             "blob": ["8888/call.mp3", "a", "b/c d"],
             "application": ["app"],
+            "sameApplication": ["app"],
             "configuration": ["ui", "ui", "other"],
             "property": ["theme", "other"],
             "name": ["ann"],

@@ -19,7 +19,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str, password: str = "") -> Result:
-    return CliRunner().invoke(main, ["user", *arguments, "--data", "data"], input=f"{password}\n")
+    return CliRunner().invoke(
+        main, ["user", *arguments, "--data", "data"], input=password and f"{password}\n"
+    )
 
 
 def test_a_user_is_added_listed_and_removed(tmp_path: Path) -> None:

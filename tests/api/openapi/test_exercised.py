@@ -30,6 +30,9 @@ def test_every_operation_succeeds_as_its_examples_say_and_answers_as_described(
     server: Server, name: str
 ) -> None:
     exercise = exercised(server, name, examples=1, number=14)
+    paths = document_of(name, server.url)["paths"]
+    described = {found["operationId"] for methods in paths.values() for found in methods.values()}
+    assert {asked for asked, _ in exercise.statuses} == described
     assert list(without_success(exercise)) == []
     assert "unhandled exception" not in server.log()
 
