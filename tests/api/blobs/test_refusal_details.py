@@ -217,6 +217,48 @@ async def test_a_source_that_refuses_is_quoted(
     assert (answer.xml.findtext("Message") or "").startswith(message)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "ftp://{host}/tenant/recordings/a",
+        "HTTPX://{host}/tenant/recordings/a",
+        "//{host}/tenant/recordings/a",
+        "/tenant/recordings/a",
+        "http:///tenant/recordings/a",
+        "http://user@{host}/tenant/recordings/a",
+        "http://@{host}/tenant/recordings/a",
+        "http://{host}:port/tenant/recordings/a",
+        "http://[{host}/tenant/recordings/a",
+        "http://{host}/tenant/recordings/%",
+        "http://{host}/tenant",
+        "a",
+    ],
+)
+@pytest.mark.parametrize("path", ["/recordings/b", "/recordings/b?comp=block&blockid=QQ%3D%3D"])
+async def test_a_source_that_is_no_address_of_a_blob_is_named_without_its_token(
+    client: BlobClient, source: str, path: str
+) -> None:
+    await client.put("a")
+    text = source.format(host=HOST) + f"?{client.service_sas('r')}"
+    answer = await client.send("PUT", path, [("x-ms-copy-source", text)], b"")
+    assert (answer.status, answer.code) == (400, "InvalidHeaderValue"), answer.body
+    assert answer.xml.findtext("HeaderName") == "x-ms-copy-source"
+    assert answer.xml.findtext("HeaderValue") == text.partition("?")[0]
+    assert b"sig=" not in answer.body
+    assert (await client.get("b")).status == 404
+
+
+@pytest.mark.parametrize(("length", "code"), [(8192, None), (8193, "InvalidHeaderValue")])
+async def test_a_source_has_at_most_8192_characters(
+    client: BlobClient, length: int, code: str | None
+) -> None:
+    await client.put("a")
+    source = f"http://{HOST}/tenant/recordings/a?{client.service_sas('r')}&x="
+    source += "x" * (length - len(source))
+    answer = await client.send("PUT", "/recordings/b", [("x-ms-copy-source", source)], b"")
+    assert answer.code == code
+
+
 async def test_the_kind_of_account_is_told_in_full(client: BlobClient) -> None:
     answer = await client.send("GET", "/?restype=account&comp=properties")
     told = {name: value for name, value in answer.headers.items() if name.startswith("x-ms-")}
