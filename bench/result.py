@@ -68,17 +68,29 @@ class Ratio:
         name: The two figures.
         rounds: One ratio a round.
         goal: At least this, if there is a goal.
+        is_most: The goal is the most, instead of the least, that the ratio may be.
 
     """
 
     name: str
     rounds: tuple[float, ...]
     goal: float | None = None
+    is_most: bool = False
 
     @property
     def value(self) -> float:
         """Return the median."""
         return statistics.median(self.rounds)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the goal is met, if there is one."""
+        return self.goal is None or (self.value <= self.goal if self.is_most else self.value >= self.goal)
+
+    @property
+    def wanted(self) -> str:
+        """Return the goal as text; empty if there is none."""
+        return "" if self.goal is None else f"{'at most ' if self.is_most else ''}{self.goal:g}"
 
 
 @dataclass(slots=True)
@@ -130,11 +142,18 @@ class RunResult:
         if rounds:
             self.ratios.append(Ratio(name, tuple(rounds), goal))
 
+    def at_most(self, name: str, of: ResultRow, metrics: tuple[str, str], goal: float) -> None:
+        """Add the ratio of two figures of one row, which may be `goal` at most, round by round."""
+        above, below = (of.figures[metric] for metric in metrics)
+        rounds = tuple(a / b for a, b in zip(above, below, strict=True) if b)
+        if rounds:
+            self.ratios.append(Ratio(name, rounds, goal, is_most=True))
+
     def show(self, console: Console) -> None:
         """Print the ratios, then the table."""
         console.print(f"[bold]{self.scenario}[/]  {self.command}")
         for ratio in self.ratios:
-            goal = "" if ratio.goal is None else f"  (goal {ratio.goal:g})"
+            goal = f"  (goal {ratio.wanted})" if ratio.wanted else ""
             console.print(f"  {ratio.name}: [bold]{ratio.value:.2f}[/]{goal}")
         if self.rows:
             table = Table("case", "server", pad_edge=False)
@@ -183,7 +202,10 @@ class RunResult:
             )
             for one in document["rows"]
         ]
-        ratios = [Ratio(one["name"], tuple(one["rounds"]), one["goal"]) for one in document["ratios"]]
+        ratios = [
+            Ratio(one["name"], tuple(one["rounds"]), one["goal"], one.get("is_most", False))
+            for one in document["ratios"]
+        ]
         return cls(
             document["scenario"],
             document["command"],

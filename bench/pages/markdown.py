@@ -8,8 +8,12 @@ from typing import Final
 
 from retain.bench.metrics import METRICS
 from retain.bench.pages.pivots import pivoted
-from retain.bench.result import RunResult, cells, number
+from retain.bench.result import Ratio, RunResult, cells, number
 
+TARGETS: Final = "targets"
+"""The place of the table of all goals."""
+
+_COMMAND: Final = re.compile(r"^`retain bench run ([a-z-]+)")
 _PLACE: Final = re.compile(r"(<!-- bench ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -22,7 +26,7 @@ def section(result: RunResult) -> str:
     """Return the command, the ratios, the figures and the notes of one result."""
     lines = [_circumstances(result), ""]
     if result.ratios:
-        rows = [(one.name, number(one.value), _goal(one.goal, one.value)) for one in result.ratios]
+        rows = [(one.name, number(one.value), _goal(one)) for one in result.ratios]
         lines += [*_table(("ratio", "median", "goal"), rows), ""]
     columns = result.columns()
     head = ("case", "server", *(METRICS[name].title for name in columns))
@@ -50,12 +54,16 @@ def _placed(result: RunResult) -> str:
 def updated(text: str, results: Iterable[RunResult]) -> tuple[str, list[str]]:
     """Return a page with the results in their places, and the names of those that had one.
 
-    A place is between `<!-- bench SCENARIO -->` and `<!-- end -->`, each on a line of its own.
+    A place is between `<!-- bench SCENARIO -->` and `<!-- end -->`, each on a line of its own. The place
+    `targets` gets all ratios that have a goal.
     """
     known = {result.scenario: result for result in results}
     changed: list[str] = []
 
     def filled(place: re.Match[str]) -> str:
+        if place[2] == TARGETS:
+            changed.append(TARGETS)
+            return f"{place[1]}\n{_targets(place[0], known.values())}\n\n{place[3]}"
         result = known.get(place[2])
         if result is None:
             return place[0]
@@ -65,10 +73,25 @@ def updated(text: str, results: Iterable[RunResult]) -> tuple[str, list[str]]:
     return _PLACE.sub(filled, text), changed
 
 
-def _goal(goal: float | None, value: float) -> str:
-    if goal is None:
-        return ""
-    return f"{goal:g}, met" if value >= goal else f"{goal:g}, not met"
+def _goal(ratio: Ratio) -> str:
+    return ratio.wanted and f"{ratio.wanted}, {'met' if ratio.is_met else 'not met'}"
+
+
+def _targets(old: str, results: Iterable[RunResult]) -> str:
+    """Return a table of all ratios that have a goal; rows of scenarios without a result stay as they are."""
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for line in old.splitlines():
+        kept = tuple(cell.strip() for cell in line.strip("|").split(" | "))
+        if found := _COMMAND.search(kept[-1]):
+            rows.setdefault(found[1], []).append(kept)
+    for result in results:
+        aims = [one for one in result.ratios if one.goal is not None]
+        rows[result.scenario] = [
+            (one.name, one.wanted, number(one.value), "yes" if one.is_met else "no", f"`{result.command}`")
+            for one in aims
+        ]
+    head = ("ratio", "target", "measured", "met", "command")
+    return "\n".join(_table(head, [row for name in sorted(rows) for row in rows[name]]))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -30,8 +30,8 @@ def report_page(results: Sequence[RunResult]) -> str:
                 {
                     "name": one.name,
                     "value": number(one.value),
-                    "goal": one.goal,
-                    "met": one.value >= (one.goal or 0),
+                    "goal": one.wanted,
+                    "met": one.is_met,
                 }
                 for one in result.ratios
             ],

@@ -45,6 +45,15 @@ class Pivot:
 _FIRST: Final = "first answer of {}"
 
 PIVOTS: Final[Mapping[str, Pivot]] = {
+    "commit": Pivot(
+        "clients",
+        (
+            PivotColumn("commits of 1 KiB a second", r"1,024 B, {} clients?", "per_second"),
+            PivotColumn("p50, ms", r"1,024 B, {} clients?", "p50_ms"),
+            PivotColumn("p99, ms", r"1,024 B, {} clients?", "p99_ms"),
+            PivotColumn("CPU µs each", r"1,024 B, {} clients?", "cpu_us"),
+        ),
+    ),
     "capacity": Pivot(
         "blobs",
         (

@@ -28,6 +28,7 @@ from retain.engine.blobs.container_commands import EnsureContainers
 from retain.engine.blobs.entries import ContentHeaders
 
 COUNTS: Final = (10_000, 100_000, 1_000_000)
+"""Times the scale; above 1, further powers of ten up to a million times the scale."""
 WRITERS: Final = 256
 PAGE: Final = 5000
 PAGES: Final = 40
@@ -36,7 +37,7 @@ HEADERS: Final = ContentHeaders(content_type="application/octet-stream")
 
 def measure(settings: RunSettings, result: RunResult) -> None:
     """Fill data folders through the engine, then start a server on each and measure it."""
-    for count in (settings.scaled(one, 1000) for one in COUNTS):
+    for count in counts(settings):
         with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
             folder = Path(name)
             spent = time.process_time()
@@ -47,6 +48,14 @@ def measure(settings: RunSettings, result: RunResult) -> None:
     result.notes.append(
         "blobs of 1 KiB with two tags in one container; medians of the pages and searches of one run"
     )
+
+
+def counts(settings: RunSettings) -> list[int]:
+    """Return how many blobs are measured, in the scale of this run."""
+    if settings.scale <= 1:
+        return [settings.scaled(one, 1000) for one in COUNTS]
+    largest = settings.scaled(COUNTS[-1])
+    return [10**power for power in range(4, 10) if 10**power <= largest]
 
 
 def _served(settings: RunSettings, result: RunResult, folder: Path, count: int) -> None:

@@ -16,11 +16,13 @@ import trio
 
 from retain import engine, journal
 from retain.bench.metrics import Measurement
-from retain.bench.result import RunResult
+from retain.bench.result import Ratio, RunResult
 from retain.bench.scenario import RunSettings, Scenario
 from retain.bench.workloads import areas
 
 EVENTS: Final = 1_000_000
+GOAL: Final = 150_000.0
+"""Events a second from the whole journal."""
 FROM_JOURNAL, FROM_SNAPSHOT, VERIFY = "open, whole journal", "open, snapshot", "read and verify"
 ALONE: Final = "open, whole journal, on one processor"
 
@@ -48,6 +50,8 @@ def measure(settings: RunSettings, result: RunResult) -> None:
                 (folder / f"aside-{path.name}").rename(path)
             result.add(VERIFY, _apart(events, _read, folder))
     result.ratio("time: whole journal / snapshot", result.row(FROM_SNAPSHOT), result.row(FROM_JOURNAL))
+    rates = result.row(FROM_JOURNAL).figures["per_second"]
+    result.ratios.append(Ratio("events a second from the journal", tuple(rates), GOAL))
     result.ratio("time: one processor / all", result.row(FROM_JOURNAL), result.row(ALONE))
 
 

@@ -16,7 +16,7 @@ from retain.bench import blob_data as blobs
 from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.peers import servers
-from retain.bench.result import RunResult
+from retain.bench.result import Ratio, RunResult
 from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
 BLOBS: Final = 1000
@@ -53,6 +53,9 @@ def measure(settings: RunSettings, result: RunResult) -> None:
     one, several = (result.row(f"GET 1 KiB, {case}") for case in (ONE, SEVERAL))
     result.ratio(f"rate: {SEVERAL} / {ONE}", several, one, goal=1.7)
     result.ratio(f"processor time of a GET: {ONE} / {SEVERAL}", several, one, "cpu_us")
+    pairs = zip(one.figures["cpu_us"], several.figures["cpu_us"], strict=True)
+    served = tuple(WORKERS * alone / each for alone, each in pairs)
+    result.ratios.append(Ratio(f"rate of {SEVERAL} with a core each / {ONE}, by processor time", served, 1.7))
 
 
 SCENARIO = Scenario("workers", "Blob GETs of one process and of two workers.", measure, over_http=True)

@@ -18,8 +18,8 @@ from retain.bench.metrics import METRICS, Latencies, Measurement, latency_figure
 from retain.bench.pages import tables, updated
 from retain.bench.pages.pivots import PIVOTS
 from retain.bench.result import ResultRow, RunResult, latest
-from retain.bench.scenario import scenarios
-from retain.bench.scenarios import connections
+from retain.bench.scenario import RunSettings, scenarios
+from retain.bench.scenarios import capacity, commit, connections
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -168,6 +168,40 @@ def test_a_table_says_whether_a_goal_is_met() -> None:
     assert "| missed | 2.00 | 3, not met |" in text
 
 
+def test_a_goal_may_be_the_most() -> None:
+    result = _result(p99_ms=[9.0, 8.0], p50_ms=[3.0, 2.0])
+    result.at_most("tail", result.rows[0], ("p99_ms", "p50_ms"), 3)
+    result.at_most("long tail", result.rows[0], ("p99_ms", "p50_ms"), 4)
+    text = tables([RunResult.load(json.loads(json.dumps(result.document())))])
+    assert "| tail | 3.50 | at most 3, not met |" in text
+    assert "| long tail | 3.50 | at most 4, met |" in text
+
+
+def test_the_table_of_targets_keeps_the_rows_of_scenarios_that_were_not_run() -> None:
+    one, two = _result("one", per_second=[10.0]), _result("two", per_second=[10.0])
+    for result, goal in ((one, 1.5), (two, 3.0)):
+        result.ratio(
+            f"aim of {result.scenario}", result.rows[0], ResultRow("", "", {"per_second": [5.0]}), goal=goal
+        )
+        result.ratio("without a goal", result.rows[0], result.rows[0])
+    page = "<!-- bench targets -->\n<!-- end -->\n"
+    first, changed = updated(page, [two])
+    assert changed == ["targets"]
+    second, _ = updated(first, [one])
+    assert [line for line in second.splitlines() if line.startswith("| aim")] == [
+        "| aim of one | 1.5 | 2.00 | yes | `retain bench run one` |",
+        "| aim of two | 3 | 2.00 | no | `retain bench run two` |",
+    ]
+    assert updated(second, [one, two])[0] == second
+    assert "without a goal" not in second
+
+
+def test_larger_scales_measure_further_powers_of_ten() -> None:
+    assert capacity.counts(RunSettings(scale=0.1)) == [1000, 10_000, 100_000]
+    assert capacity.counts(RunSettings()) == [10_000, 100_000, 1_000_000]
+    assert capacity.counts(RunSettings(scale=10)) == [10_000, 100_000, 1_000_000, 10_000_000]
+
+
 def test_the_page_loads_nothing_and_takes_its_ink_from_itself() -> None:
     pytest.importorskip("matplotlib", reason="plots are drawn with retain[bench]")
     from retain.bench.pages import report_page
@@ -219,6 +253,9 @@ def test_the_tables_by_size_name_cases_that_are_measured() -> None:
             case.replace("{}", "{count:,}").removesuffix(" after a clean stop").removesuffix(" after SIGKILL")
             in text
         )
+    sizes = {commit._name(commit.COMPARED, count) for count in commit.CLIENTS}
+    for column in PIVOTS["commit"].columns:
+        assert sizes == {name for name in sizes if re.fullmatch(column.case.replace("{}", r"\d+"), name)}
     names = [
         connections._name(method, count) for method in ("GET", "PUT") for count in connections.CONNECTIONS
     ]
