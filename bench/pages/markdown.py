@@ -44,11 +44,31 @@ def _circumstances(result: RunResult) -> str:
 
 
 def _placed(result: RunResult) -> str:
-    """Return the text for a result's place in a page: its table by size if it has one."""
-    table = pivoted(result)
+    """Return the text for a result's place in a page: by size, or with a column for each server."""
+    table = pivoted(result) or _beside(result)
     if table is None:
         return section(result)
-    return "\n".join((_circumstances(result), "", *_table(*table))) + "\n"
+    notes = [line for note in result.notes for line in ("", f"{note[0].upper()}{note[1:]}.")]
+    return "\n".join((_circumstances(result), "", *_table(*table), *notes)) + "\n"
+
+
+def _beside(result: RunResult) -> tuple[Sequence[str], list[Sequence[str]]] | None:
+    """Return titles and rows where several servers were measured: rates, costs and sizes, no latencies."""
+    servers = list(dict.fromkeys(row.server for row in result.rows))
+    if len(servers) < 2:
+        return None
+    found = {(row.case, row.server): row for row in result.rows}
+    rows: list[Sequence[str]] = []
+    for case in dict.fromkeys(row.case for row in result.rows):
+        beside = [found.get((case, server)) for server in servers]
+        for metric in result.columns():
+            there = [row is not None and metric in row.figures for row in beside]
+            if any(there) and not metric.endswith("_ms"):
+                figures = [
+                    number(row.median(metric)) if row and metric in row.figures else "" for row in beside
+                ]
+                rows.append((case, METRICS[metric].title, *figures))
+    return ("case", "", *servers), rows
 
 
 def updated(text: str, results: Iterable[RunResult]) -> tuple[str, list[str]]:

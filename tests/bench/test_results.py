@@ -196,6 +196,22 @@ def test_the_table_of_targets_keeps_the_rows_of_scenarios_that_were_not_run() ->
     assert "without a goal" not in second
 
 
+def test_a_page_has_a_column_for_each_server() -> None:
+    result = _result("one", per_second=[10.0], p99_ms=[1.0])
+    result.add("GET", Measurement({"per_second": 5.0, "cpu_us": 7.0}), "other")
+    result.add("PUT", Measurement({"seconds": 2.0}), "other")
+    result.notes.append("a note")
+    text, _ = updated("<!-- bench one -->\n<!-- end -->\n", [result])
+    assert [line for line in text.splitlines() if line.startswith("| ")] == [
+        "| case |  | retain | other |",
+        "| --- | --- | --- | --- |",
+        "| GET | per second | 10.0 | 5.00 |",
+        "| GET | CPU µs each |  | 7.00 |",
+        "| PUT | seconds |  | 2.00 |",
+    ]
+    assert text.endswith("A note.\n\n<!-- end -->\n")
+
+
 def test_larger_scales_measure_further_powers_of_ten() -> None:
     assert capacity.counts(RunSettings(scale=0.1)) == [1000, 10_000, 100_000]
     assert capacity.counts(RunSettings()) == [10_000, 100_000, 1_000_000]
