@@ -84,6 +84,7 @@ def _pages(client: ConsoleClient, count: int) -> Iterator[tuple[str, str]]:
     yield "container, its folders", AT
     yield "container, the folders' last page", f"{AT}?after={quote(name_of(count - 1))}"
     yield "container, one folder", f"{AT}?prefix={folder}"
+    yield "container, one folder, with a preview", f"{AT}?prefix={folder}&selected={quote(name)}"
     yield "container, names that begin with 8888/0", f"{AT}?prefix=8888/0"
     yield "container, a rare tag", f"{AT}?where={where}"
     yield "container, a tag that no blob has", f"{AT}?where={nothing}"

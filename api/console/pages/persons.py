@@ -50,6 +50,16 @@ class Thing:
     status: str
     holds: Sequence[Mapping[str, str]]
 
+    @property
+    def goes(self) -> bool:
+        """Whether there is content that an erasure would end."""
+        return self.status == LIVING or (self.status != HELD and self.subject.kept > 0)
+
+    @property
+    def only_named(self) -> bool:
+        """Whether nothing but the names in the audit log is left."""
+        return self.status != HELD and not self.goes
+
 
 @dataclass(frozen=True, slots=True)
 class Export:
@@ -121,11 +131,11 @@ async def erase(call: PageCall) -> Response:
     work = await _asked_work(call)
     sent = await call.form()
     things = await _things(call, work)
-    going = [one for one in things if one.status != HELD]
-    if sent.get("sure", "").strip() != confirmation(len(going)) or not going:
+    names, now = sent.get("names") == "yes", sent.get("when") != "later"
+    going = erasable(things)
+    if sent.get("sure", "").strip() != confirmation(len(going)) or not going or not (going[0].goes or names):
         text = "Nothing was erased: type the words that the form shows. The number may have changed since."
         return call.go(f"{PAGE}#erase", Notice(text, "due"))
-    names, now = sent.get("names") == "yes", sent.get("when") != "later"
     rights = Rights(call.desk.engine)
     parts, held = 0, 0
     for start in range(0, len(things), MOST_TARGETS):
@@ -136,12 +146,15 @@ async def erase(call: PageCall) -> Response:
         held += sum(one["status"] == HELD for one in done["results"])
     call.desk.evidence.bench.forget("find")
     call.desk.evidence.bench.forget("export")
-    text = f"{counted(len(things) - held, 'thing')} ended. "
-    if now or names:
+    text = f"{counted(len(going), 'thing')} ended. "
+    if not going[0].goes:
+        text = f"The names of {counted(len(going), 'thing')} are erased: {counted(parts, 'part')} of records."
+    elif now or names:
         text += f"{counted(parts, 'part')} of records erased from every file of this server."
     else:
         hours = call.desk.config.retention.erase_within_hours
         text += f"They are hidden from clients, and erased within {hours:g} hours."
+    text += " The audit has the proof of each: open it there, and download its receipt."
     if held:
         text += f" {counted(held, 'thing')} under a legal hold remained."
     return call.go(PAGE, Notice(text, "erased"))
@@ -184,6 +197,11 @@ def named(role: Role | None, target: Mapping[str, str]) -> str:
     if target["kind"] != HoldKind.AREA:
         return target["subject"]
     return area_name(role, target["subject"], target["resource"])
+
+
+def erasable(things: Sequence[Thing]) -> list[Thing]:
+    """Return what an erasure would end; if there is nothing, what only has names left."""
+    return [one for one in things if one.goes] or [one for one in things if one.only_named]
 
 
 def confirmation(count: int) -> str:
@@ -235,7 +253,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
     things = [] if work is None or work.result is None else await _things(call, work)
     if form is None:
         form = PersonForm(data=None if work is None else work.asked[1])
-    going = [one for one in things if one.status != HELD]
+    going = erasable(things)
     holds = await Rights(call.desk.engine).list_holds(actor=call.actor)
     return call.page(
         "persons.html",
@@ -252,6 +270,9 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         packed=packed,
         may_export=call.role in EXPORTERS,
         going=going,
+        only_names=bool(going) and not going[0].goes,
+        bare=sum(one.only_named for one in things),
+        staying=sum(one.status == HELD for one in things),
         size=sum(one.subject.size for one in things),
         going_size=sum(one.subject.size for one in going),
         living=LIVING,

@@ -102,6 +102,7 @@ class Sending {
     open.className = "button"; open.textContent = "Open"; open.href = `${zone.dataset.open}?${new URLSearchParams({ name: this.name })}`;
     this.act.replaceChildren(open);
     zone.querySelector("[data-after]").hidden = false;
+    document.querySelector("[data-until-uploaded]")?.remove();
   }
 
   failed(error) {

@@ -148,6 +148,26 @@ async def test_what_ended_before_says_when_and_how_long_its_names_stay() -> None
         text, _ = await found(browser)
         words = f"no content is left; its names stay until {day(server, 364)} as the record of who did what"
         assert words in re.sub("<[^>]+>", "", text)
+        assert "1 go, 0 stay, 1 without content" in text
+        assert 'data-type="erase 1 thing"' in text, "only what has content is erased"
+
+
+async def test_where_only_names_are_left_they_alone_are_erased() -> None:
+    async with console() as server:
+        await fill(server)
+        browser = await server.signed_in()
+        _, number = await found(browser, customer="4711")
+        await browser.send(f"{PAGE}/erase", {"found": number, "sure": "erase 1 thing"}, PAGE)
+        text, number = await found(browser, customer="4711")
+        assert "No content is left." in text
+        assert "0 go, 0 stay, 1 without content" in text
+        sent = {"found": number, "sure": "erase 1 thing"}
+        await browser.send(f"{PAGE}/erase", sent, PAGE)
+        assert "Nothing was erased" in (await browser.get(PAGE)).text
+        assert all("details" not in one.erased for one in log(server.engine.disk, Filter(number=AREA.hex())))
+        await browser.send(f"{PAGE}/erase", {**sent, "names": "yes"}, PAGE)
+        assert "The names of 1\u00a0thing are erased" in (await browser.get(PAGE)).text
+        assert all("details" in one.erased for one in log(server.engine.disk, Filter(number=AREA.hex())))
 
 
 def day(server: Console, days: int) -> str:
