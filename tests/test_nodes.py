@@ -225,6 +225,9 @@ def test_a_write_at_either_node_is_read_at_the_other(site: Site, nodes: tuple[Se
     rows = site.node("n2", "list")
     assert [(row["name"], row["role"]) for row in rows] == [("n1", "leader"), ("n2", "follower")]
     assert site.node("n2", "status")["role"] == "follower"
+    # as the console writes it, wherever the configuration is
+    alone = [sys.executable, "-m", "retain", "node", "status", "--data", str(follower.data)]
+    assert b"follower since" in subprocess.run(alone, cwd=ROOT, check=True, capture_output=True).stdout
     metrics = follower.ask("GET", "/metrics")[1].decode()
     assert "retain_node_answers 1" in metrics
     assert "retain_node_leads 0" in metrics

@@ -12,9 +12,16 @@ SITE: Final = "site"
 def help_pages() -> frozenset[str]:
     """Return the names of the pages of the built documentation, which are served at `/docs/NAME/`.
 
-    Read once, at the start.
+    Those in a folder are `FOLDER/NAME`. Read once, at the start.
     """
     site = files("retain") / SITE
     if not site.is_dir():
         return frozenset()
-    return frozenset(folder.name for folder in site.iterdir() if (folder / "index.html").is_file())
+    found = set()
+    for folder in site.iterdir():
+        if (folder / "index.html").is_file():
+            found.add(folder.name)
+        elif folder.is_dir():
+            pages = (page for page in folder.iterdir() if (page / "index.html").is_file())
+            found |= {f"{folder.name}/{page.name}" for page in pages}
+    return frozenset(found)

@@ -27,6 +27,7 @@ from retain.engine.nodes.leader import Leader
 from retain.engine.nodes.options import Cluster, SteppedDown
 from retain.engine.nodes.present import Present
 from retain.engine.nodes.reports import Reports
+from retain.engine.nodes.roles import watch_role
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, replay
 from retain.engine.state import State
@@ -347,7 +348,11 @@ class NodeEngine(Engine):
         background.start_soon(self._housekeeping)
         background.start_soon(self._tidy)
         background.start_soon(self.reports.run)
+        background.start_soon(watch_role, lambda: self.role, self._note_role)
         background.start_soon(self._live)
+
+    def _note_role(self) -> None:
+        self.since = self._horizon.wall()
 
     async def _leave(self) -> None:
         if self._role is not None:
@@ -401,7 +406,6 @@ class NodeEngine(Engine):
         if dialling.cancelled_caught:
             raise TimeoutError(self.why)  # its machine may have lost its power
         role = self._role = NodeFollower(self, stream, self.node)
-        self.since = self._horizon.wall()
         self.why = f"it waits for the leader, node {head.leader}"
         LOG.info("following", extra={"facts": {"leader": head.leader, "epoch": head.term.epoch}})
         await role.run()
@@ -426,7 +430,7 @@ class NodeEngine(Engine):
             await self.load_files()
             self._horizon.pass_over(self.present.passed(self.state.time))
             await self._writer.between_batches(partial(self._begin_to_lead, role))
-            self.decides, self._role, self.since = True, role, self._horizon.wall()
+            self.decides, self._role = True, role
             self.why = _LEASE_ENDED  # readiness shows it only then
             self._writer.publish(role.durable)
             self._erasing.settle, self._erasing.overwritten = role.settle, role.overwritten

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
+from retain.api.admin.control_client import ActionRefused, Unreachable, ask
 from retain.api.cli.failures import failures_of
 from retain.api.cli.groups import Section
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.options import configured
-from retain.api.cli.run import json_option, print_json, print_table, run_action
+from retain.api.cli.run import actor, json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 from retain.api.config.load import Config
 from retain.api.html.spans import span
 from retain.api.importing import importing
 from retain.engine.nodes.members import AWAY_S
+
+_ALONE: Final = "cluster.log is not set: this server stands alone; see docs/cluster/installing.md"
 
 
 @click.group(name="node", cls=Section)
@@ -95,8 +99,7 @@ def forget_command(name: str, config_path: Path | None, data: str | None, as_jso
     Its folder no longer counts as a copy. Erasures do not reach it any more: wipe its disk. The audit log
     records who forgot it. A node that does come back is in the list again with its first report.
     """
-    _clustered(config_path, data)
-    found = run_action(config_path, data, "node forget", name=name)
+    found = _ask(config_path, data, "node forget", name=name)
     if as_json:
         print_json(found)
         return
@@ -114,8 +117,7 @@ def status_command(config_path: Path | None, data: str | None, as_json: bool) ->
 
     Exit code: 0 it answers requests; 1 it does not.
     """
-    _clustered(config_path, data)
-    found = run_action(config_path, data, "node status")
+    found = _ask(config_path, data, "node status")
     if as_json:
         print_json(found)
     else:
@@ -131,10 +133,21 @@ def status_command(config_path: Path | None, data: str | None, as_json: bool) ->
 def _clustered(config_path: Path | None, data: str | None) -> Config:
     config = configured(config_path, data=data)
     if config.cluster.log is None:
-        raise Stopped(
-            "cluster.log is not set: this server stands alone; see docs/cluster/installing.md", WRONG
-        )
+        raise Stopped(_ALONE, WRONG)
     return config
+
+
+def _ask(config_path: Path | None, data: str | None, action: str, **arguments: str) -> Any:
+    """Return what the server of a data folder answers; it may be a node by a configuration of its own."""
+    config = configured(config_path, data=data)
+    if config.cluster.log is not None:
+        return run_action(config_path, data, action, **arguments)
+    try:
+        return ask(Path(config.storage.data).absolute(), action, actor=actor(), **arguments)
+    except Unreachable:
+        raise Stopped(_ALONE, WRONG) from None
+    except ActionRefused as refusal:
+        raise Stopped(_ALONE if refusal.reason == "action" else refusal.message, FAILED) from None
 
 
 def _ago(seconds: float) -> str:

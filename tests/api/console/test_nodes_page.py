@@ -79,7 +79,7 @@ async def test_the_page_shows_who_leads_and_how_far_each_node_is() -> None:
         answer = await once(await server.signed_in(), "2 of 2", "different releases: 1, 2")
         record = f"{server.engine.durable:,}"
         while [row[1] for row in rows_of(answer).values()] != [record] * 2:  # as of their next reports
-            answer = await once(await server.signed_in(), f"Copies {record} ")
+            answer = await once(await server.signed_in(), f"Copied to {record} ")
         rows = rows_of(answer)
         assert rows["a"] == ["leads", record, "0", rows["a"][3], "now", "1", "a"]
         assert rows["b"] == ["follows", record, "0", rows["b"][3], "now", "2", "b"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from retain.api.config.load import Config, ServerConfig, SettingsConfig
 from retain.api.console import READ_UNDER
 from retain.api.console.routes import NODE_ROUTES, ROUTES
 from retain.api.console.routing.route import Route
+from retain.api.html import documentation
 from retain.api.html.static import asset
 from retain.api.identity.roles import EVERYBODY, Role
 from tests.kit.console import USERS, console
@@ -147,6 +149,25 @@ async def test_help_leads_into_the_documentation_where_it_is_built(monkeypatch: 
         monkeypatch.setattr("retain.api.html.rendering.help_pages", lambda built=built: built)
         async with console() as server:
             assert wanted in (await (await server.signed_in()).get("/console/tokens")).text
+
+
+def test_each_help_leads_to_a_page_of_the_documentation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages may lie in a folder, which the built documentation has, too."""
+    named = {
+        name
+        for path in (ROOT / "api" / "console" / "templates").glob("*.html")
+        for name in re.findall(r"m\.help\('([^']+)'", path.read_text())
+    }
+    assert len(named) > 3
+    for name in named:
+        assert (ROOT / "docs" / f"{name}.md").is_file(), name
+        page = tmp_path / "site" / name / "index.html"
+        page.parent.mkdir(parents=True)
+        page.touch()
+    monkeypatch.setattr(documentation, "files", lambda _: tmp_path)
+    assert documentation.help_pages() == named
 
 
 async def test_what_is_no_page_is_refused_in_a_line_of_text() -> None:

@@ -217,6 +217,20 @@ async def test_a_leader_keeps_its_followers_while_nobody_reaches_the_shared_log(
         assert b._role is link
 
 
+async def test_a_node_tells_since_when_it_has_its_role_also_when_its_lease_ended() -> None:
+    site = begun()
+    async with running(site, "a") as (a,):
+        began = site.clock.wall()
+        site.clock.step(100.0)
+        site.server.down = True
+        await until(lambda: a.role == "waiting")
+        await until(lambda: a.since - began > 100 * SECOND, 1)
+        site.clock.step(100.0)
+        site.server.down = False
+        await until(lambda: a.role == "leader")
+        await until(lambda: a.since - began > 200 * SECOND, 1)
+
+
 async def test_a_node_of_another_release_reads_and_forwards_nothing() -> None:
     site = begun()
     site.releases["b"] = "2"
