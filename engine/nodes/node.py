@@ -348,11 +348,8 @@ class NodeEngine(Engine):
         background.start_soon(self._housekeeping)
         background.start_soon(self._tidy)
         background.start_soon(self.reports.run)
-        background.start_soon(watch_role, lambda: self.role, self._note_role)
+        background.start_soon(watch_role, self)
         background.start_soon(self._live)
-
-    def _note_role(self) -> None:
-        self.since = self._horizon.wall()
 
     async def _leave(self) -> None:
         if self._role is not None:
