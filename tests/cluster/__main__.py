@@ -96,6 +96,8 @@ def run(root: Path, given: argparse.Namespace) -> Report:
             if not stuck:
                 report.wrong += campaign.end()
                 report.wrong += wrong_folders(list(campaign.nodes.values()))
+            if report.wrong:
+                report.wrong.append(f"the folders of the nodes are in {campaign.keep()}")
     report.codes = campaign.codes
     report.acknowledged = sum(client.acknowledged() for client in clients)
     report.unknown = sum(one.end == float("inf") for client in clients for one in client.history)

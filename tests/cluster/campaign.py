@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -11,6 +13,8 @@ from itertools import permutations
 from pathlib import Path
 from random import Random
 
+from retain.engine.audit.verify import verification
+from retain.journal import RealDisk
 from tests.cluster.database import Database
 from tests.cluster.node import Surroundings
 from tests.kit.power import Disk
@@ -20,6 +24,8 @@ from tests.test_nodes import Site, ended, free_address, is_ready
 
 LIMIT_S = 300.0
 """All nodes answer again after a fault within this time: leases end for no fault on a busy machine."""
+ENDS = 10
+"""Most attempts to stop all nodes between two rounds of erasing."""
 SHIFTS_S = (0, 0.5, -0.5, 3, -3, 45, -45, 600, -600, 86400, -86400)
 """How far a wall clock is ahead. From a minute on, a node doubts a jump forward."""
 
@@ -131,7 +137,21 @@ class Campaign:
         self._all_back()
 
     def end(self) -> list[str]:
-        """Stop all nodes, the leader last, so that no other one leads and writes; return what is wrong."""
+        """Stop all nodes where their journals end alike; return what is wrong."""
+        wrong = self._stop_all()
+        for _ in range(ENDS):
+            if (
+                wrong
+                or len({verification(RealDisk(node.data)).journal.seq for node in self.nodes.values()}) == 1
+            ):
+                break
+            self._start_all(self._links)  # the leader has erased something while the others had stopped
+            self._all_back()
+            wrong = self._stop_all()
+        return wrong
+
+    def _stop_all(self) -> list[str]:
+        """Stop the leader last, so that no other one leads and writes."""
         leader = self._database.leader()
         wrong = []
         for name, node in sorted(self.nodes.items(), key=lambda one: one[0] == leader):
@@ -139,6 +159,15 @@ class Campaign:
                 wrong.append(f"node {name} ended with {code}:\n{node.log()[-4000:]}")
             ended(node)
         return wrong
+
+    def keep(self) -> str:
+        """Copy the folders of all nodes, to be looked at; return where they are."""
+        kept = tempfile.mkdtemp(prefix="retain-wrong-")
+        for name in self.nodes:
+            shutil.copytree(
+                self._site.root / name, Path(kept) / name, ignore=shutil.ignore_patterns("lost+found")
+            )
+        return kept
 
     def close(self) -> None:
         """Remove what processes and disks are left."""
