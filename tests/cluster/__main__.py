@@ -17,13 +17,14 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from random import Random
 
 from retain.engine.audit.verify import verification
 from retain.journal import RealDisk
+from tests.cluster import patroni
 from tests.cluster.campaign import Campaign, Stuck
 from tests.cluster.clients import Client
 from tests.cluster.database import Database
@@ -71,11 +72,10 @@ def run(root: Path, given: argparse.Namespace) -> Report:
     """Run one campaign with files in an empty folder."""
     (root / "secret").write_bytes(os.urandom(32).hex().encode())
     (root / "secret").chmod(0o600)
-    on_disks = not power.why_none()
+    on_disks = not given.patroni and not power.why_none()
     names = [f"n{number}" for number in range(1, given.nodes + 1)]
     random = Random(given.seed)
-    with postgres.running() as servers:
-        database = Database(servers, on_disks=on_disks)
+    with running(root, with_patroni=given.patroni, on_disks=on_disks) as database:
         new = Campaign(root, database, names, random, lease=given.lease, pause=given.pause, on_disks=on_disks)
         with closing(new) as campaign:
             campaign.begin()
@@ -98,12 +98,30 @@ def run(root: Path, given: argparse.Namespace) -> Report:
                 report.wrong += wrong_folders(list(campaign.nodes.values()))
             if report.wrong:
                 report.wrong.append(f"the folders of the nodes are in {campaign.keep()}")
+        if isinstance(database, patroni.PatroniDatabase):
+            took = " ".join(f"{seconds:.1f}" for seconds in database.failovers)
+            print(f"seconds until Patroni had another primary: {took}")
     report.codes = campaign.codes
     report.acknowledged = sum(client.acknowledged() for client in clients)
     report.unknown = sum(one.end == float("inf") for client in clients for one in client.history)
     report.reads = sum(not one.wrote for client in clients for one in client.history)
     report.silence = max(client.silence for client in clients)
     return report
+
+
+@contextmanager
+def running(
+    root: Path, *, with_patroni: bool, on_disks: bool
+) -> Iterator[Database | patroni.PatroniDatabase]:
+    """Run PostgreSQL, with Patroni if asked for."""
+    if with_patroni:
+        root.chmod(0o755)  # another user's process reaches its own folder
+        (root / "patroni").mkdir()
+        with patroni.running(root / "patroni") as database:
+            yield database
+    else:
+        with postgres.running() as servers:
+            yield Database(servers, on_disks=on_disks)
 
 
 def harm(campaign: Campaign, kinds: Iterable[str], seconds: float) -> list[str]:
@@ -136,7 +154,12 @@ def main() -> int:
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="append the result, a line of JSON")
     parser.add_argument("--sum", type=Path, metavar="FILE", help="only add up the results that a file has")
+    parser.add_argument(
+        "--patroni", action="store_true", help="let Patroni and etcd, from Debian, choose the primary"
+    )
     given = parser.parse_args()
+    if given.patroni and (why := patroni.why_none()):
+        parser.error(why)
     if given.sum is not None:
         report = Report.of(given.sum.read_text())
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -17,6 +17,7 @@ from retain.engine.audit.verify import verification
 from retain.journal import RealDisk
 from tests.cluster.database import Database
 from tests.cluster.node import Surroundings
+from tests.cluster.patroni import PatroniDatabase
 from tests.kit.power import Disk
 from tests.kit.relay import Relay
 from tests.kit.server import Server
@@ -51,7 +52,7 @@ class Campaign:
     def __init__(
         self,
         root: Path,
-        database: Database,
+        database: Database | PatroniDatabase,
         names: Sequence[str],
         random: Random,
         *,
@@ -68,9 +69,7 @@ class Campaign:
             for one, other in permutations(names, 2)
             for host, port in [self._links[other].split(":")]
         }
-        self._logs = {
-            name: [Relay(str(server.folder / ".s.PGSQL.5432")) for server in database.both] for name in names
-        }
+        self._logs = {name: [Relay(server.address) for server in database.both] for name in names}
         self._site = Site(root, "", links=dict(self._links), lease=lease)
         self._surroundings: dict[str, Surroundings] = {}
         self._disks: dict[str, Disk] = {}
@@ -97,7 +96,6 @@ class Campaign:
 
     def _possible_kinds(self, on_disks: bool) -> dict[str, Callable[[str], None]]:
         """Return what can be done, to a node or to the database, by name."""
-        database = self._database
         kinds: dict[str, Callable[[str], None]] = {
             "kill": self._kill,
             "stop": self._stop,
@@ -106,16 +104,10 @@ class Campaign:
             "cut-off": self._cut_off,
             "no-database": self._cut_from_database,
             "no-leader": self._cut_from_leader,
-            "postgres": lambda name: database.restart(),
-            "standby": lambda name: database.lose_standby(),
-            "failover": lambda name: database.fail_over(),
-            "split": lambda name: database.split(self._seconds()),
             "both": self._fail_both,
-        }
+        } | self._database.kinds(self._seconds)
         if on_disks:
-            kinds["power"] = self._cut_power
-            kinds["power-postgres"] = lambda name: database.cut_power(of_both=False)
-            kinds["power-all"] = lambda name: self._cut_all_power()
+            kinds |= {"power": self._cut_power, "power-all": self._cut_all_power}
         return kinds
 
     def begin(self) -> None:
@@ -164,9 +156,7 @@ class Campaign:
         """Copy the folders of all nodes, to be looked at; return where they are."""
         kept = tempfile.mkdtemp(prefix="retain-wrong-")
         for name in self.nodes:
-            shutil.copytree(
-                self._site.root / name, Path(kept) / name, ignore=shutil.ignore_patterns("lost+found")
-            )
+            subprocess.run(["cp", "-a", self._site.root / name, kept], check=True)
         return kept
 
     def close(self) -> None:
@@ -219,13 +209,14 @@ class Campaign:
         self.nodes[name].kill()
         self._disks[name].restore()
 
-    def _cut_all_power(self) -> None:
+    def _cut_all_power(self, name: str) -> None:
         """Cut the power of every machine at once."""
         for node in self.nodes.values():
             node.process.send_signal(signal.SIGSTOP)
+        assert isinstance(self._database, Database)
         self._database.cut_power(of_both=True)
-        for name in self.nodes:
-            self._cut_power(name)
+        for one in self.nodes:
+            self._cut_power(one)
 
     def _cut(self, relays: Sequence[Relay]) -> None:
         for relay in relays:

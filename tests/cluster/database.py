@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from tests.kit import postgres
 
 FOLLOWS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
@@ -18,12 +21,25 @@ class Database:
 
     def __init__(self, servers: postgres.Postgres, *, on_disks: bool) -> None:
         self._servers = servers
+        self._on_disks = on_disks
         self.both = [servers.server(on_disk=on_disks) for _ in range(2)]
         self.primary, self.standby = self.both
         self.standby.stop()
         self.primary.require_standby("*")  # now, since the standby gets this setting with its copy
         servers.rebuild(self.standby, standby_of=self.primary)
         self.primary.wait_for(FOLLOWS, 1)
+
+    def kinds(self, seconds: Callable[[], float]) -> dict[str, Callable[[str], None]]:
+        """Return what can be done to it, by name; `seconds` gives a time at random."""
+        kinds: dict[str, Callable[[str], None]] = {
+            "postgres": lambda name: self.restart(),
+            "standby": lambda name: self.lose_standby(),
+            "failover": lambda name: self.fail_over(),
+            "split": lambda name: self.split(seconds()),
+        }
+        if self._on_disks:
+            kinds["power-postgres"] = lambda name: self.cut_power(of_both=False)
+        return kinds
 
     def leader(self) -> str:
         """Return the name of the node that leads, or that led last."""
@@ -52,8 +68,6 @@ class Database:
             wait: How long, in seconds.
 
         """
-        import time
-
         former = self.primary
         former.pause()
         self.standby.sql("SELECT pg_promote()")

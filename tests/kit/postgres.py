@@ -77,7 +77,8 @@ def _has_user() -> bool:
     return any(entry.pw_name == "postgres" for entry in pwd.getpwall())
 
 
-def _as_postgres() -> dict[str, Any]:
+def as_postgres() -> dict[str, Any]:
+    """Return whose process a server is, as arguments of `subprocess.Popen`."""
     return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
 
 
@@ -87,6 +88,7 @@ class Server:
     def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
+        self.address = str(folder / ".s.PGSQL.5432")
         self._disk = disk
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -104,7 +106,7 @@ class Server:
             arguments = [setpriv, "--pdeathsig", "QUIT", *arguments]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                arguments, stdout=log, stderr=log, start_new_session=True, cwd=self.folder, **_as_postgres()
+                arguments, stdout=log, stderr=log, start_new_session=True, cwd=self.folder, **as_postgres()
             )
         for _ in range(600):
             answer = subprocess.run([bin_ / "pg_isready", "-q", "-h", self.folder, "-t", "5"], check=False)
@@ -253,7 +255,7 @@ class Server:
         bin_ = programs()
         assert bin_ is not None
         command = [bin_ / "pg_resetwal", "-x", str(following), "-D", self.data]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **_as_postgres())
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **as_postgres())
         states = self.data / "pg_xact" / f"{following // 2**20:04X}"
         states.write_bytes(bytes(1 << 18))  # of a million transactions, two bits each
         shutil.chown(states, self.data.owner(), self.data.group())
@@ -335,7 +337,7 @@ class Postgres:
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self._template,
-            **_as_postgres(),
+            **as_postgres(),
         )
         with (template.data / "postgresql.conf").open("a") as file:
             file.write(SETTINGS)
@@ -380,7 +382,7 @@ class Postgres:
         subprocess.run(
             [bin_ / "pg_basebackup", "-D", server.data, "-h", standby_of.folder, "-U", "postgres", "-R",
              "-c", "fast"],
-            check=True, cwd=server.folder, **_as_postgres(),
+            check=True, cwd=server.folder, **as_postgres(),
         )  # fmt: skip
         server.start()
 
