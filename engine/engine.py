@@ -75,6 +75,7 @@ class Engine:
         self.shortages = Shortages()
         self._limits = BodyLimits(self.shortages)
         self._horizon = Horizon(clock, state.time, sighting)
+        self._vouched = self._horizon.vouched
         self._sightings = Sightings(disk, self._horizon, state)
         self.notices = notices
         room = options.journal().batch_room
@@ -207,7 +208,7 @@ class Engine:
 
     def statistics(self) -> Statistics:
         """Return the statistics of this moment."""
-        vouched = self._horizon.vouched()
+        vouched = self._vouched()
         short = self.shortages.present(trio.current_time())
         return Statistics(
             seq=self.state.seq,

@@ -80,6 +80,7 @@ class NodeEngine(Engine):
         self.reports = Reports(self._connection, self._horizon, self._own_report, self._excuse)
         self._takes_part = trio.Event()
         self.present = Present(self._horizon)
+        self._vouched = lambda: self._horizon.vouched() if self.decides else self.present.vouched()
         self._leader = ""
         self._leadership: Leadership | None = None
         self._on_lead: list[Callable[[], Awaitable[None]]] = []
@@ -425,7 +426,7 @@ class NodeEngine(Engine):
             nursery.start_soon(role.run)
             await self.fetch(leadership.head.seq, leadership.term)
             await self.load_files()
-            self._horizon.pass_over(self.present.passed(self.state.time))
+            self._horizon.pass_over(self.present.vouched())
             await self._writer.between_batches(partial(self._begin_to_lead, role))
             self.decides, self._role = True, role
             self.why = _LEASE_ENDED  # readiness shows it only then

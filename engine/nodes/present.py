@@ -30,18 +30,14 @@ class Present:
         """Remember up to which time the leader deletes, nanoseconds since the epoch."""
         self._vouched = vouched - self._horizon.elapsed()
 
-    def passed(self, last_record: int) -> int:
-        """Return the time that has passed for certain, as far as this node was told.
+    def vouched(self) -> int:
+        """Return the time up to which data may be deleted, as far as this node was told.
 
-        A jump that the former leader had in doubt does not count, because it may be refuted yet: what is due
-        by it stays hidden, as `at_least` never goes back, and is not destroyed.
-
-        Args:
-            last_record: The time of the journal's last record, which counts if no leader was heard.
-
+        A jump that the leader has in doubt does not count, because it may be refuted yet. Nor do the times of
+        records, which such a jump may date: where no leader was heard, this machine's own judgement counts.
         """
         if self._vouched is None:
-            return max(self._last, last_record)
+            return self._horizon.vouched()
         return self._horizon.elapsed() + self._vouched
 
     def compare(self, found: Statistics, leaders: int) -> Statistics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+from retain.api.web.readiness import readiness
 from retain.engine.areas import DeleteArea
 from retain.engine.core.clock import RIGHT
 from retain.engine.core.errors import NodeNotReady, NotFound
@@ -164,6 +165,39 @@ async def test_a_jump_of_the_leaders_clock_destroys_nothing_at_the_next_leader()
         assert await b.sweep() == 0
         assert b.now() >= last, "what was hidden stays hidden"
         assert b.horizon.now() < last - 86000 * 10**9
+
+
+async def test_records_dated_by_a_jump_destroy_nothing_at_a_leader_that_never_followed() -> None:
+    """It learns of the jump from records only, which a jump in doubt may date."""
+    site = begun()
+    wrong = site.clocks["a"] = ManualClock()
+    wrong.monotonic()
+    async with running(site, "a") as (a,):
+        await a.submit(create("x", k="1"))  # for an hour
+        wrong.step(86400.0)
+        await a.submit(create("y", k="1"))
+    async with running(site, "b") as (b,):
+        assert b.role == "leader"
+        assert b.statistics().records_ahead_ns > 86000 * 10**9
+        assert await b.sweep() == 0
+        assert await listing(b, "x") == {"k": "1"}
+
+
+async def test_what_is_late_is_judged_by_the_leaders_clock() -> None:
+    """A follower that is days ahead must not take itself out of service for what only it thinks is late."""
+    site = begun()
+    ahead = site.clocks["b"] = ManualClock()
+    ahead.monotonic()
+    ahead.step(3 * 86400.0)
+    async with site.node("b", takes_part=False) as b, running(site, "a") as (a,):
+        b.take_part()
+        await until(lambda: b.role == "follower")
+        await a.submit(create("x", k="1"))
+        await a.submit(create("y", k="1"))
+        await a.submit(DeleteArea(actor="user:a", name="y"))
+        for node in (a, b):
+            assert node.statistics().overdue_ns == node.statistics().erasure_lag_ns == 0
+        assert readiness(b.statistics()) == (True, "degraded: the clock differs from the leader's")
 
 
 def has_content(site: Site, name: str, seq: int) -> bool:
