@@ -11,7 +11,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from inspect import Parameter, signature
 from itertools import chain
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -55,7 +55,7 @@ def wrong_field(value: Any) -> str | None:
 _Table = tuple[tuple[str, frozenset[type[Any]], Accepts], ...]
 """For each field its name, the types that need no further check, and its check."""
 
-_EASY: frozenset[type[Any]] = frozenset({str, bytes, bool, types.NoneType})
+_EASY: frozenset[type[Any]] = frozenset({str, bytes, bool, int, types.NoneType})
 _tables: dict[type[Any], _Table] = {}
 
 
@@ -103,7 +103,9 @@ def _read_table(kind: Any) -> _Table:
 
 def _easy(hint: Any) -> frozenset[type[Any]]:
     choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else [hint]
-    return frozenset(kind for kind in _EASY if kind in choices)
+    return frozenset(
+        kind for kind in choices if kind in _EASY or (isinstance(kind, type) and issubclass(kind, Enum))
+    )
 
 
 def _accepts(hint: Any) -> Accepts:
@@ -219,6 +221,7 @@ def _records(kind: type[Any]) -> Accepts:
     The last accepted one is not checked again: every command of an interface has the same policy.
     """
     last: list[Any] = [None]
+    is_kept = is_dataclass(kind)
 
     def accepts(column: Collection[Any]) -> bool:
         if len(column) == 1:
@@ -227,7 +230,7 @@ def _records(kind: type[Any]) -> Accepts:
                 return True
             if not isinstance(only, kind) or wrong_field(only) is not None:
                 return False
-            if is_dataclass(only):
+            if is_kept:
                 last[0] = only
             return True
         return _are(column, kind) and all(check(_column(column, name)) for name, _, check in _table(kind))
