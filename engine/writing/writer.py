@@ -333,7 +333,7 @@ class Writer:
             self._jobs.popleft().done.set()
 
     async def _in_thread(self, work: Callable[..., Value], *args: Any) -> Value:
-        return await self._thread.run(partial(work, *args))
+        return await self._thread.run_shielded(partial(work, *args))
 
     async def _reserve(self) -> None:
         try:
