@@ -108,7 +108,7 @@ class Rights:
             actor: The caller.
             ordered_by: The person who ordered it, if not the caller; recorded beside the actor.
             targets: Areas, documents and blobs in the form of `packed`, at most `MOST_TARGETS`.
-            dry_run: Only report the state of each: `living`, `ended` or `held`, and the holds on it.
+            dry_run: Only report the state of each: `live`, `ended` or `held`, and the holds on it.
             now: Erase before returning.
             names: Erase names and actors, too; requires `now`.
             more: Another such call follows, which handles files and snapshots.

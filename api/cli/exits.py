@@ -12,6 +12,8 @@ WRONG: Final = 2
 """Wrong usage or configuration."""
 IN_USE: Final = 3
 """Another process is using the data folder."""
+IN_USE_HINT: Final = "; stop it, or name another folder with --data"
+"""What an operator can do then; it follows the message."""
 DAMAGED: Final = 4
 """The journal is damaged."""
 OUTPUT: Final = 5

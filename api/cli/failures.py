@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from retain import journal
-from retain.api.cli.exits import DAMAGED, FAILED, IN_USE, STEPPED_DOWN, WRONG, Stopped
+from retain.api.cli.exits import DAMAGED, FAILED, IN_USE, IN_USE_HINT, STEPPED_DOWN, WRONG, Stopped
 from retain.api.config.load import ConfigError
 from retain.engine import EngineError
 from retain.engine.nodes.options import SteppedDown
@@ -15,7 +15,7 @@ from retain.journal.backup.manifest import MANIFEST_FILE
 
 
 @contextmanager
-def failures_of(folder: str, *, in_use: str = "") -> Iterator[None]:
+def failures_of(folder: str, *, in_use: str = IN_USE_HINT) -> Iterator[None]:
     """Turn errors and groups of errors of opening and using the data folder into `Stopped`.
 
     Args:

@@ -54,7 +54,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "serve": "Start the server; it runs until SIGTERM or Ctrl-C.",
     "settings": "List, export and import applications of the settings interface.",
     "status": "Show whether a server runs, what it stores, and whether expiry and erasure keep up.",
-    "tenant": "Manage tenants of the blob interface: accounts, keys and containers.",
+    "tenant": "Manage tenants of the blobs interface: accounts, keys and containers.",
     "token": "Create, list and revoke access tokens of a tenant.",
     "user": "Manage users who can log in, and hash passwords.",
 }

@@ -89,7 +89,7 @@ class UserConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantConfig:
-    """An account of the blob interface; repeatable."""
+    """An account of the blobs interface; repeatable."""
 
     name: str = required("The account's name.", example="mytenant", check=account_name)
     containers: tuple[str, ...] = setting(

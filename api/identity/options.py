@@ -87,13 +87,15 @@ class BearerOptions:
         if self.jwks_file is not None and self.jwks_url is not None:
             raise ValueError("give the key set as a file or as a URL, not both")
         if self.jwks_file is None and self.jwks_url is None and self.secret is None:
-            raise ValueError("tokens need a key: jwks_file, jwks_url or secret")
+            raise ValueError("bearer tokens need a key: jwt_jwks or jwt_secret")
         if self.secret is not None and len(self.secret) < SECRET_BYTES_MIN:
             raise ValueError(f"the secret for HS256 needs at least {SECRET_BYTES_MIN} bytes")
         if not 0 <= self.leeway_s <= 300:
             raise ValueError("leeway must be 0 to 300 seconds")
         if {name[:2] for name in self.algorithms} & {"HS", "no"}:
-            raise ValueError("keys of a set are public: an HS algorithm would turn them into secrets")
+            raise ValueError(
+                "algorithms must not contain HS… or none: anyone could sign with the public keys of a set"
+            )
         if not self.name_claims:
             raise ValueError("at least one claim must name the user")
 

@@ -79,7 +79,7 @@ def parse(segments: Sequence[str], origin: str, max_name_bytes: int) -> Address 
     names = [name for name in segments if name]
     for name in names:
         if name in {".", ".."}:
-            raise BadRequest("a name must not be a dot or two")
+            raise BadRequest('a name must not be "." or ".."')
         if len(name) * 4 > max_name_bytes and len(name.encode()) > max_name_bytes:
             raise OverLimit(f"a name is longer than {max_name_bytes} bytes")
     owner, rest = _strip_prefix(names, origin)
@@ -89,7 +89,7 @@ def parse(segments: Sequence[str], origin: str, max_name_bytes: int) -> Address 
         raise NoRoute
     application = rest[4]
     if owner is not None and owner != application:
-        raise Forbidden("this application's address cannot reach another one", reason="application")
+        raise Forbidden("the two application ids in the path must be the same", reason="application")
     return _tail(application, rest[5:])
 
 
@@ -111,7 +111,7 @@ def _me(owner: str, rest: list[str]) -> Me:
     match rest:
         case ["roleservice", "application", application, "v2", "Me"]:
             if application != owner:
-                raise Forbidden("this application's address cannot reach another one", reason="application")
+                raise Forbidden("the two application ids in the path must be the same", reason="application")
             return Me(application)
     raise NoRoute
 

@@ -42,19 +42,19 @@ def _read(request: Request, header: str, *, weak: bool) -> tuple[frozenset[str] 
     if text == "*":
         return None, True
     if not text:
-        raise BadRequest(f"bad {header}")
+        raise BadRequest(f"the header {header} is malformed")
     tags, position = set(), 0
     while position < len(text):
         found = _ETAG.match(text, position)
         if found is None:
-            raise BadRequest(f"bad {header}")
+            raise BadRequest(f"the header {header} is malformed")
         if weak or not found[1]:
             tags.add(found[2])
         position = found.end()
         if position < len(text):
             separator = _SEPARATOR.match(text, position)
             if separator is None:
-                raise BadRequest(f"bad {header}")
+                raise BadRequest(f"the header {header} is malformed")
             position = separator.end()
     return frozenset(tags), False
 

@@ -52,7 +52,7 @@ def parse(data: bytes, max_depth: int) -> EncodedValue:
         value = sliced.decode(text, _loads)
         return EncodedValue(value, to_text(value), depth_of(value) if depth is None else depth)
     except UnicodeEncodeError:
-        raise Invalid("a string holds half a character", reason="json") from None
+        raise Invalid("a string contains an unpaired surrogate", reason="json") from None
     except sliced.DoubledName as error:
         raise Invalid(str(error), reason="json") from None
     except ValueError:

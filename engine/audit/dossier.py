@@ -26,7 +26,7 @@ from retain.engine.core.pattern import called
 from retain.engine.core.role import Data
 from retain.engine.core.time import timestamp
 from retain.engine.holds.target import HoldKind
-from retain.engine.persons.end import HELD, status_of
+from retain.engine.persons.end import HELD, LIVING, status_of
 from retain.engine.persons.find import Selection, Subject, recorded
 from retain.engine.settings.events import SettingsEvent
 from retain.engine.settings.model import Missing
@@ -129,7 +129,7 @@ class Dossier:
             "kind": str(target.kind),
             "name": target.subject,
             "resource": resource,
-            "status": HIDDEN if status == "living" and present is None else status,
+            "status": HIDDEN if status == LIVING and present is None else status,
             "first": timestamp(subject.first),
             "last": timestamp(subject.last),
             "present": present,

@@ -243,7 +243,7 @@ def _opened_header(one: Mapping[str, Any], under: Checkpoint) -> Header:
     path = tuple(b64decode(step, validate=True) for step in one["proof"])
     header = parse_header(packed)
     if header.seq != one["seq"]:
-        raise BadReceipt(f"the header of record {one['seq']} is another's")
+        raise BadReceipt(f"the header of record {one['seq']} belongs to another record")
     if not Inclusion(header.seq, packed, under.size, path).holds(under.root):
         raise BadReceipt(f"record {header.seq} is not proven to be in the log")
     return header

@@ -41,7 +41,7 @@ class Ended(NamedTuple):
 
     Attributes:
         target: The target.
-        status: `living` (or, answered by `EndSubjects`, ended by it), `ended` before, or `held` by a legal
+        status: `live` (or, answered by `EndSubjects`, ended by it), `ended` before, or `held` by a legal
             hold.
 
     """
@@ -50,7 +50,7 @@ class Ended(NamedTuple):
     status: str
 
 
-LIVING, ENDED, HELD = "living", "ended", "held"
+LIVING, ENDED, HELD = "live", "ended", "held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,12 +105,14 @@ class _Backup:
             if self._copy_payloads(now.payloads):
                 break
         else:
-            raise Corrupt("the data folder keeps changing, or lacks payload files")
+            raise Corrupt(
+                "the data folder keeps changing, or lacks payload files (see `retain journal lost`)"
+            )
         entries += [self._done[payload_path(name)] for name in sorted(now.payloads)]
         try:
             entries += [self._copy(name, OTHERS_FOLDER) for name in others]
         except _Moved:
-            raise Corrupt("another file of the data folder keeps changing") from None
+            raise Corrupt("another file of the data folder keeps changing; try again") from None
         manifest = manifest._replace(entries=tuple(entries))
         for folder in sorted({folder_of(entry.stored) for entry in entries}):
             self._target.sync_folder(folder)
@@ -125,7 +127,7 @@ class _Backup:
     def _check_identity(self) -> None:
         segments = find_segments(self._source)[0]
         if not segments:
-            raise Corrupt("there is no journal to be backed up")
+            raise Corrupt("there is no journal to back up; name another data folder")
         with SegmentFile(self._source, segments[0]) as file:
             identity = file.opener().identity
         if self._identity not in (b"", identity):
@@ -248,7 +250,9 @@ def check_backup(
     """
     manifest = read_manifest(target)
     if manifest is None:
-        raise Corrupt("there is no finished backup here", file=MANIFEST_FILE)
+        raise Corrupt(
+            "there is no finished backup here; `retain backup create` makes one", file=MANIFEST_FILE
+        )
     wrong = []
     done, total = 0, sum(entry.size for entry in manifest.entries)
     for entry in manifest.entries:

@@ -68,10 +68,13 @@ def read_manifest(disk: Disk) -> Manifest | None:
         head, *lines = body.decode().splitlines()
         facts = json.loads(head)
         if facts["format"] != FORMAT:
-            raise UnknownVersion(f"{MANIFEST_FILE} has format {facts['format']!r}", file=MANIFEST_FILE)
+            raise UnknownVersion(
+                f"{MANIFEST_FILE} has the unknown format {facts['format']!r}; use a newer release",
+                file=MANIFEST_FILE,
+            )
         entries = tuple(Entry(*json.loads(line)) for line in lines)
         if any(leads_elsewhere(name) for entry in entries for name in (entry.name, entry.stored)):
-            raise ValueError("a name leads elsewhere")
+            raise ValueError("it names a file outside the backup")
         identity, root = bytes.fromhex(facts["journal"]), bytes.fromhex(facts["root"])
         numbers = [int(facts[key]) for key in ("time", "segment", "offset")]
         return Manifest(identity, int(facts["seq"]), root, numbers[0], numbers[1], numbers[2], entries)

@@ -106,7 +106,7 @@ def packed_headers(file: SegmentFile, head: FrameHead, seqs: Iterable[int]) -> d
         for seq in seqs:
             packed = headers[seq - first]
             if parse_header(packed).seq != seq:
-                raise ValueError(f"the header of record {seq} is another's")
+                raise ValueError(f"the header of record {seq} belongs to another record")
             found[seq] = packed
     except ValueError as error:
         text = f"{file.name}, offset {head.offset}: {error}"

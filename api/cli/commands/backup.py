@@ -160,7 +160,8 @@ def restore_command(
         with byte_progress("Restoring") as update:
             report = restore(backup, journal.RealDisk(target), known, ordered=ordered, on_done=update)
     except journal.Locked as error:
-        raise Stopped(f"{target} is in use by process {error.pid or 'unknown'}", IN_USE) from None
+        text = f"{target} is in use by process {error.pid or 'unknown'}; name a new folder"
+        raise Stopped(text, IN_USE) from None
     except journal.BadTarget as error:
         raise Stopped(f"{target}: {error}", FAILED) from None
     except journal.JournalError as error:

@@ -90,8 +90,8 @@ def command(
         click.echo(json.dumps(written, ensure_ascii=False))
     else:
         show_selection(asked, dossier.subjects)
-        things, files = counted(written["things"], "thing"), counted(written["files"], "file")
-        wrote = f"{things}, {files}, {counted(written['actions'], 'line')} of the log"
+        resources, files = counted(written["things"], "resource"), counted(written["files"], "file")
+        wrote = f"{resources}, {files}, {counted(written['actions'], 'line')} of the log"
         click.echo(f"Wrote {wrote} to {visible(str(output))}.")
         for name in written["missing"]:
             click.echo(f"Erased during the export, not included: {visible(name)}", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from retain.api.cli.exits import IN_USE_HINT
 from retain.api.cli.main import IN_USE, WRONG, Stopped, config_option, configuration_path
 from retain.api.cli.options import configured
 from retain.api.cli.ownership import refuse_as_root
@@ -54,7 +55,7 @@ def refuse_if_in_use(data: str) -> None:
         disk.lock()
         disk.unlock()
     except journal.Locked as error:
-        raise Stopped(f"{data} is in use by process {error.pid or 'unknown'}", IN_USE) from None
+        raise Stopped(f"{data} is in use by process {error.pid or 'unknown'}{IN_USE_HINT}", IN_USE) from None
     except journal.ForeignFolder as error:
         raise Stopped(f"{data} cannot be used as the data folder: {error}", WRONG) from None
     except OSError:

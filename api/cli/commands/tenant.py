@@ -16,7 +16,7 @@ from retain.api.cli.words import counted
 
 @click.group(name="tenant", cls=Section)
 def command() -> None:
-    """Manage tenants of the blob interface: accounts, their two keys, their containers.
+    """Manage tenants of the blobs interface: accounts, their two keys, their containers.
 
     These commands work whether or not the server runs.
     """

@@ -60,7 +60,8 @@ def test_a_folder_that_another_took_meanwhile(data: Path) -> None:
     disk = RealDisk(data)
     disk.lock()
     try:
-        assert refusal(data) == (IN_USE, f"{data} is in use by process {os.getpid()}")
+        text = f"{data} is in use by process {os.getpid()}; stop it, or name another folder with --data"
+        assert refusal(data) == (IN_USE, text)
     finally:
         disk.unlock()
 

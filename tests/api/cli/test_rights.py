@@ -77,11 +77,11 @@ def test_without_yes_nothing_is_erased(folder: Path) -> None:
     assert result.exit_code == DONE
     table = result.stdout.splitlines()
     assert table[0].split() == ["INTERFACE", "RESOURCE", "STATUS", "RECORDS", "WITH", "CONTENT", "BYTES"]
-    assert table[1].split()[:4] == ["areas", "bob/cart", "living", "2"]
+    assert table[1].split()[:4] == ["areas", "bob/cart", "live", "2"]
     assert table[2].split()[:4] == ["areas", "bob/gone", "ended", "3"]
     assert "--yes" in result.stderr
     assert len(everything(folder)) >= len(before) // 2
-    assert names(answer(folder, "erase", "--gms-user", "bob")) == {"bob/cart": "living", "bob/gone": "ended"}
+    assert names(answer(folder, "erase", "--gms-user", "bob")) == {"bob/cart": "live", "bob/gone": "ended"}
 
 
 def test_with_now_content_is_gone_from_every_file(folder: Path) -> None:
@@ -404,7 +404,7 @@ def test_everything_about_a_person_is_written_down(folder: Path) -> None:
     things = {thing["name"]: thing for thing in document["things"]}
     assert told["things"] == len(things) == 4
     cart = things["bob/cart"]
-    assert cart["status"] == "living"
+    assert cart["status"] == "live"
     assert cart["present"]["keys"]["phone"]["text"] == "+49"
     assert [(out / file["path"]).read_bytes() for file in cart["files"]] == [b"pdf"]
     gone = things["bob/gone"]
@@ -478,7 +478,7 @@ def entries(folder: Path) -> list[dict[str, Any]]:
 def test_an_export_of_nothing_says_so(folder: Path) -> None:
     told = run(folder, "export", "--actor", "cli:nobody", "-o", str(folder / "out"))
     assert told.exit_code == DONE
-    assert told.stdout.startswith("Wrote 0 things, 0 files, 0 lines of the log")
+    assert told.stdout.startswith("Wrote 0 resources, 0 files, 0 lines of the log")
 
 
 def test_what_is_erased_while_it_is_exported_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
