@@ -237,3 +237,17 @@ async def test_a_containers_name_is_judged_alike_by_every_operation(client, name
         ("GET", f"/{name}/blob"),
     ):
         assert (await client.send(method, path)).code == code, (method, path)
+
+
+def test_every_character_but_controls_surrogates_and_noncharacters_is_one_of_a_name():
+    """U+FFFE and U+FFFF alone are taken of the noncharacters, as at Azure."""
+    refused = {*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000), *range(0xFDD0, 0xFDF0)}
+    refused |= {plane << 16 | last for plane in range(1, 17) for last in (0xFFFE, 0xFFFF)}
+    edges = {plane << 16 | last for plane in range(1, 17) for last in (0, 0xFFFD)}
+    found = set()
+    for number in sorted({*range(0x10000), *refused, *edges}):
+        try:
+            names.check_blob(chr(number))
+        except AzureError as error:
+            found.add(number if error.code == "InvalidResourceName" else -1)
+    assert found == refused
