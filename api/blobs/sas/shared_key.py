@@ -154,8 +154,8 @@ def _verb_and_headers(signed: Signed, version: str, lite: bool) -> str:
 
 
 def _fold(value: str) -> str:
-    """Replace linear whitespace by one space (RFC 9110, section 5.5: it carries no meaning)."""
-    return " ".join(value.split()) if "\t" in value or "\n" in value or "\r" in value else value.strip(" ")
+    """Replace whitespace with a tab in it by one space (RFC 9110, section 5.5: it carries no meaning)."""
+    return " ".join(value.split()) if "\t" in value else value.strip(" ")
 
 
 def _query(signed: Signed, lite: bool, *, plus_is_space: bool) -> str:

@@ -104,6 +104,22 @@ async def test_where_a_user_has_logged_in_others_failures_do_not_slow_the_name_f
     assert throttle.book(THERE, "bob") == 0
 
 
+@pytest.mark.parametrize(("passed", "kept"), [(99.0, True), (100.0, True), (101.0, False)])
+async def test_who_is_slowed_makes_room_only_when_forgotten(
+    throttle: Throttle, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch, passed: float, kept: bool
+) -> None:
+    """Otherwise invented names would drive out those that are guessed at."""
+    monkeypatch.setattr(module, "KEYS_MAX", 4)
+    mock_clock.jump(1000)
+    for _ in range(3):
+        throttle.book(HERE, "ann")
+    mock_clock.jump(passed)
+    for number in range(2):
+        throttle.book(f"203.0.113.{number}", f"made up {number}")
+    assert len(throttle._tracks) == 4
+    assert (("name", "ann") in throttle._tracks._slowed) == kept
+
+
 async def test_the_addresses_of_a_user_are_remembered_up_to_a_number(
     throttle: Throttle, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

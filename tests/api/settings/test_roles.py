@@ -69,6 +69,26 @@ async def test_a_write_below_what_may_be_hidden_is_refused_as_by_the_role(
     assert client.digest() == before
 
 
+@pytest.mark.parametrize("level", ["global", "currentuser", "device/d"])
+async def test_null_is_a_configuration_nowhere(client: Client, level: str) -> None:
+    """docs/wire/settings.md, section 7: at global level it is an object, elsewhere anything but null."""
+    assert (await client.call("POST", level, {"c": {"a": 1}})).status == 201
+    before = client.digest()
+    for method, tail, value in (
+        ("POST", f"{level}/new", None),
+        ("POST", level, {"new": None}),
+        ("PUT", f"{level}/c", None),
+        ("PUT", level, {"c": None}),
+    ):
+        assert (await client.call(method, tail, value)).status == 400, (method, tail)
+    assert client.digest() == before
+    other = 400 if level == "global" else 204
+    for value in (5, "x", [], False):
+        assert (await client.call("PUT", f"{level}/c", value)).status == other
+    assert (await client.call("PATCH", level, {"c": None})).status == 204
+    assert (await client.call("GET", f"{level}/c")).status == 404
+
+
 @pytest.mark.parametrize("metadata", [{}, {"readRoles": [], "writeRoles": []}, {"other": 1}])
 async def test_without_roles_everyone_may(client: Client, metadata: Any) -> None:
     """docs/wire/settings.md, section 7."""
