@@ -96,21 +96,26 @@ def run(
     checkout: Path | None,
     **options: Any,
 ) -> None:
-    """Run scenarios, or `all`, and keep the results."""
+    """Run scenarios, or `all`, and keep the results. One that fails does not prevent the others."""
     settings = _settings(**options, with_peers=not no_peers, checkout=checkout)
     console = Console(stderr=as_json, highlight=False)
     results: list[RunResult] = []
+    failures: list[str] = []
     for scenario in _chosen(names):
         try:
             result = scenario.run(settings)
         except (RuntimeError, OSError) as error:
-            raise click.ClickException(f"{scenario.name} failed: {error}") from error
+            failures.append(f"{scenario.name} failed: {error}")
+            click.echo(failures[-1], err=True)
+            continue
         results.append(result)
         if not as_json:
             result.show(console)
             console.print(f"  kept as {result.save(out or RESULTS)}")
     if as_json:
         click.echo(json.dumps([result.document() for result in results]))
+    if failures:
+        raise click.ClickException("\n".join(failures))
 
 
 @main.command("compare")

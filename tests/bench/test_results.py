@@ -9,16 +9,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 pytest.importorskip("hdrh", reason="the benchmarks are installed with retain[bench]")
 
+from retain.bench import command
 from retain.bench.ceiling import BASELINE, grown
 from retain.bench.compare import NotComparable, changes, checkout, interval
 from retain.bench.metrics import METRICS, Latencies, Measurement, latency_figures
 from retain.bench.pages import tables, updated
 from retain.bench.pages.pivots import PIVOTS
 from retain.bench.result import ResultRow, RunResult, latest
-from retain.bench.scenario import RunSettings, scenarios
+from retain.bench.scenario import RunSettings, Scenario, scenarios
 from retain.bench.scenarios import capacity, commit, connections
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,6 +233,23 @@ def test_the_page_loads_nothing_and_takes_its_ink_from_itself() -> None:
     assert text.count("<svg") == 2
     assert "#010203" not in text
     assert "currentColor" in text
+
+
+def test_a_scenario_that_fails_does_not_prevent_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(settings: RunSettings, result: RunResult) -> None:
+        raise RuntimeError("no psycopg")
+
+    def works(settings: RunSettings, result: RunResult) -> None:
+        result.add("GET", Measurement({"per_second": 1.0}))
+
+    known = {name: Scenario(name, "Measure.", work) for name, work in (("a", fails), ("b", works))}
+    monkeypatch.setattr(command, "scenarios", lambda: known)
+    done = CliRunner().invoke(command.main, ["run", "all", "--out", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "a failed: no psycopg" in done.output
+    assert [result.scenario for result in latest(tmp_path)] == ["b"]
 
 
 def test_every_scenario_is_described() -> None:
