@@ -167,6 +167,9 @@ def test_blobs_are_previewed_beside_the_list_by_keyboard(page: Open, site: Site)
         assert box["x"] > row["x"] + row["width"], "beside the list"
         assert 0 <= box["y"] < 900, "and seen without scrolling"
         assert 0 <= row["y"] < 900
+        for width in (1440, 1280):
+            tab.set_viewport_size({"width": width, "height": 900})
+            assert seen.cut_times() == []
         tab.get_by_role("link", name="Preview of note.txt").click()
         assert pane.get_by_label("The text note.txt").inner_text().startswith("<script>")
         assert "ran" not in tab.title()

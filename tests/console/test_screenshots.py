@@ -105,7 +105,9 @@ def test_a_container_by_its_tags(page: Open) -> None:
     where = "RecordingType = 'CALL' AND StoredTime >= '2026-11-01'"
     with page(user=ADMINISTRATOR, width=1280) as seen:
         seen.open(f"/console/containers/harbour/recordings?{urlencode({'prefix': '8888/', 'where': where})}")
-        seen.page.get_by_role("heading", name="Found").wait_for()
+        seen.page.get_by_role("link", name="Preview of 8888/call-001.wav").click()
+        seen.page.get_by_role("complementary", name="Preview").wait_for()
+        seen.page.evaluate("scrollTo(0, 0)")
         keep(seen, "containers", whole=False)
 
 

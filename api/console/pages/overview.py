@@ -20,9 +20,10 @@ from retain.api.console.routing.call import HOME, PageCall
 from retain.api.console.routing.route import Nav, Route
 from retain.api.html.filters import counted, size
 from retain.api.identity.roles import EVERYBODY, EVIDENCE, Role
+from retain.api.web.readiness import OVERDUE_WARNING_S
 from retain.engine import State
 from retain.engine.blobs.container_pages import START, Position
-from retain.engine.core.time import DAY
+from retain.engine.core.time import DAY, SECOND
 from retain.engine.outlook import DAYS, BlobTotals, Outlook, add_containers, outlook
 
 LABELS: Final = (0, 7, 14, 21, DAYS - 1)
@@ -77,6 +78,7 @@ async def show(call: PageCall) -> Response:
         "overview.html",
         here=HOME,
         statistics=engine.statistics(),
+        erasing_late=engine.statistics().erasure_lag_ns > OVERDUE_WARNING_S * SECOND,
         free=await trio.to_thread.run_sync(engine.disk.free_bytes),
         within_ns=round(call.desk.config.retention.erase_within_hours * 3600e9),
         backup=call.desk.administration.backups.last,

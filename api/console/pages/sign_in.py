@@ -5,6 +5,7 @@ Passwords are checked by the same code as on the interfaces, so that guesses are
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, tzinfo
 from typing import Final
 
@@ -74,7 +75,7 @@ async def _by_token(call: PageCall, form: TokenForm) -> Response:
     if not form.validate():
         return _page(call, password_form, form, 400)
     try:
-        found = await call.desk.identity.token_login((form.bearer.data or "").strip())
+        found = await call.desk.identity.token_login(_token_in(form.bearer.data or ""))
     except IdentityUnavailable as error:
         form.refuse("bearer", "The keys that verify tokens cannot be read now. Try again shortly.")
         return _page(call, password_form, form, error.status, error)
@@ -83,6 +84,11 @@ async def _by_token(call: PageCall, form: TokenForm) -> Response:
         return _page(call, password_form, form, 403)
     caller, valid_s = found
     return _welcome(call, caller, form, valid_s)
+
+
+def _token_in(text: str) -> str:
+    """Return the token in what was pasted, which may be a whole header or its value."""
+    return re.sub(r"^(authorization:\s*)?bearer\s+", "", text.strip(), flags=re.IGNORECASE)
 
 
 def _by_proxy(call: PageCall, form: PasswordForm) -> Response:
@@ -139,6 +145,7 @@ def _page(
         issuer=call.desk.config.identity.jwt_issuer,
         named=named,
         again=elsewhere,
+        ended=status == 200 and call.ended,
         idle=console.idle_minutes,
         longest=console.session_hours,
         line=command_line(FIRST_USER, call.desk.config.storage.data),

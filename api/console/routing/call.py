@@ -42,6 +42,7 @@ class PageCall:
         desk: The objects that the pages of this server share.
         asked: The request in the form that the interfaces use.
         session: The caller's session; None if not signed in.
+        ended: Whether the browser still has the cookie of a session that has ended.
         now: The engine's present, in nanoseconds since the epoch.
     """
 
@@ -58,6 +59,7 @@ class PageCall:
         if self.session is not None and not desk.identity.is_known(self.session.caller):
             desk.sessions.close(self.session.id)
             self.session = None
+        self.ended = session_id is not None and self.session is None
 
     # The caller
 

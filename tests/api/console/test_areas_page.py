@@ -147,5 +147,5 @@ async def test_an_area_under_a_hold_is_shown_although_nothing_of_it_ends() -> No
 async def test_without_areas_the_page_says_how_to_make_one() -> None:
     async with console() as server:
         answer = await (await server.signed_in()).get(PAGE)
-        assert "There is no area yet" in answer.text
+        assert "No area is stored now" in answer.text
         assert "/genesys/1/storage/3600" in answer.text

@@ -148,7 +148,7 @@ async def test_what_ended_before_says_when_and_how_long_its_names_stay() -> None
         text, _ = await found(browser)
         words = f"no content is left; its names stay until {day(server, 364)} as the record of who did what"
         assert words in re.sub("<[^>]+>", "", text)
-        assert "1 go, 0 stay, 1 without content" in text
+        assert "1 goes, 0 stay, 1 without content" in text
         assert 'data-type="erase 1 thing"' in text, "only what has content is erased"
 
 

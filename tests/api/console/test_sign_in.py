@@ -216,6 +216,61 @@ async def test_a_bearer_token_signs_in_for_as_long_as_it_is_valid(mock_clock: An
         assert (await browser.get("/console")).status == 303
 
 
+@pytest.mark.parametrize("before", ["Bearer ", "bearer  ", "Authorization: Bearer ", "\n"])
+async def test_a_token_is_taken_with_what_was_copied_around_it(before: str) -> None:
+    async with console(Config(identity=IdentityConfig(jwt_secret=SECRET))) as server:
+        claims = {"sub": "tess", "exp": server.engine.now() // 10**9 + 600}
+        bearer = jwt.encode(claims, SECRET, algorithm="HS256")
+        browser = server.browser()
+        answer = await browser.send(SIGN_IN, {"way": "bearer", "bearer": f"{before}{bearer}\n"})
+        assert answer.status == 303
+
+
+@pytest.mark.parametrize("wrong", ["expired", "of another issuer", "signed by another"])
+async def test_a_token_that_is_not_good_is_refused_beside_its_field(wrong: str) -> None:
+    identity = IdentityConfig(jwt_secret=SECRET, jwt_issuer="https://login.example.org", jwt_leeway=0)
+    async with console(Config(identity=identity)) as server:
+        claims = {
+            "sub": "tess",
+            "iss": "https://login.example.org",
+            "exp": server.engine.now() // 10**9 + 600,
+        }
+        if wrong == "expired":
+            claims["exp"] = server.engine.now() // 10**9 - 1
+        if wrong == "of another issuer":
+            claims["iss"] = "https://elsewhere.example.org"
+        bearer = jwt.encode(claims, SECRET[::-1] + "x" if "signed" in wrong else SECRET, algorithm="HS256")
+        answer = await server.browser().send(SIGN_IN, {"way": "bearer", "bearer": bearer})
+        assert (answer.status, "This token is expired" in answer.text) == (403, True)
+        assert bearer not in answer.text
+
+
+async def test_a_bearers_session_ends_when_nobody_clicks(mock_clock: Any) -> None:
+    config = Config(identity=IdentityConfig(jwt_secret=SECRET), console=ConsoleConfig(idle_minutes=10))
+    async with console(config) as server:
+        browser = server.browser()
+        claims = {"sub": "tess", "exp": server.engine.now() // 10**9 + 86_400}
+        bearer = jwt.encode(claims, SECRET, algorithm="HS256")
+        await browser.send(SIGN_IN, {"way": "bearer", "bearer": bearer})
+        mock_clock.jump(9 * 60)
+        assert (await browser.get("/console")).status == 200
+        mock_clock.jump(10 * 60)
+        assert (await browser.get("/console")).status == 303
+
+
+async def test_the_sign_in_page_says_that_a_session_has_ended(mock_clock: Any) -> None:
+    ended = "Your session has ended"
+    async with console() as server:
+        browser = await server.signed_in()
+        await browser.send("/console/sign-out", {}, "/console")
+        assert ended not in (await browser.get(SIGN_IN)).text
+        await browser.sign_in("ann")
+        mock_clock.jump(3600)
+        assert (await browser.get("/console")).status == 303
+        assert ended in (await browser.get(SIGN_IN)).text
+        assert ended not in (await browser.sign_in("ann", "wrong")).text
+
+
 async def test_a_proxy_that_is_trusted_names_the_user() -> None:
     identity = IdentityConfig(proxy_user_header="X-User", proxy_roles_header="X-Roles")
     config = Config(identity=identity, server=ServerConfig(trusted_proxies=("10.1.2.3",)))
