@@ -52,6 +52,7 @@ class Engine:
         shortages: The machine's shortages.
         notices: Findings and repairs of the opening, for the log.
         decides: Whether commands are decided here; false at a node that follows another.
+        erasing: The lock that a round of the eraser holds; see `Eraser.rounds`.
 
     """
 
@@ -95,6 +96,7 @@ class Engine:
             erase=self._erasing.erase,
             renew=self._snapshots.renew,
         )
+        self.erasing = self._eraser.rounds
         self._entropy = entropy
 
     def lead(
@@ -251,7 +253,6 @@ class Engine:
             StorageFull: No space for the two events.
             StorageFailed: Writing has ended until a restart; the next start finishes the erasure in progress.
             Unavailable: The journal cannot be read.
-
         """
         await self._erasing.erase(targets, cause)
 
@@ -291,7 +292,6 @@ class Engine:
 
         Raises:
             Unavailable: The storage refuses.
-
         """
         return await self._eraser.drain()
 

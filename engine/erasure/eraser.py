@@ -56,6 +56,8 @@ class Eraser:
 
     Attributes:
         kept: Records that were due in the last round and remain because of a legal hold.
+        rounds: Held during a round. Whoever holds it can find and erase records, and no round erases them
+            in between a second time.
 
     """
 
@@ -80,7 +82,7 @@ class Eraser:
         self._policy = options.retention()
         self._erase = erase
         self._renew = renew
-        self._turn = trio.Lock()
+        self.rounds = trio.Lock()
         self._started = horizon.elapsed()
         self._torn_discarded = False
         self._tidied: int | None = None
@@ -109,7 +111,7 @@ class Eraser:
 
     async def turn(self, *, at_once: bool = False) -> int:
         """Run one round of all work; return the number of records erased."""
-        async with self._turn:
+        async with self.rounds:
             now = self._horizon.vouched()
             await self.restate(to_restate(self._state.records, now, self._policy, at_once=at_once))
             # Garbage first: the details of an end must not be erased before the content that it ended, or a
@@ -135,7 +137,7 @@ class Eraser:
             EngineError, JournalError, OSError: The storage refuses.
 
         """
-        async with self._turn:
+        async with self.rounds:
             await self._look_after_folder(self._horizon.vouched(), at_once=False)
 
     async def _look_after_folder(self, now: int, at_once: bool) -> None:

@@ -508,6 +508,27 @@ async def test_actions_that_follow_one_another_tidy_up_once() -> None:
         assert again["results"][0]["status"] == "ended"
 
 
+async def test_a_round_of_the_eraser_beside_it_erases_nothing_a_second_time() -> None:
+    """Six records for each: two of its creation, the order, the end, and the two of one erasure."""
+    async with open_memory_engine(options=QUIET) as engine:
+        store = Store(engine)
+        ended = trio.Event()
+
+        async def rounds() -> None:
+            while not ended.is_set():
+                await engine.erase_due()
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rounds)
+            for number in range(20):
+                await store.area("cart", f"customer-{number}")
+                (target,) = store.targets(customers=frozenset({f"customer-{number}"}))
+                await Rights(engine).erase(actor="x", targets=[packed(target)], now=True)
+                assert engine.state.seq == 6 * (number + 1)
+            ended.set()
+
+
 # --- hold ----------
 
 
