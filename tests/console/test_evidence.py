@@ -51,11 +51,11 @@ def test_the_story_of_an_auditor_and_a_request_for_erasure(page: Open, site: Sit
             link.click()
         with zipfile.ZipFile(io.BytesIO(started.value.path().read_bytes())) as file:
             assert "export.json" in file.namelist()
-        go = tab.get_by_role("button", name=re.compile("Erase 1.thing for good"))
+        go = tab.get_by_role("button", name=re.compile("Erase 1.resource for good"))
         assert go.is_disabled()
-        tab.get_by_label(re.compile("To erase, type")).fill("erase 1 thing")
+        tab.get_by_label(re.compile("To erase, type")).fill("erase 1 resource")
         go.click()
-        tab.get_by_text(re.compile("1.thing ended")).wait_for()
+        tab.get_by_text(re.compile("1.resource ended")).wait_for()
 
         seen.open("/console/audit")
         tab.get_by_label("Receipt to check").set_input_files(receipt)

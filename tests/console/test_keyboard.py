@@ -67,9 +67,9 @@ def test_a_persons_data_are_found_and_erased(page: Open, site: Site) -> None:
         seen.page.keyboard.press("Enter")
         seen.page.get_by_role("heading", name="Found: 1").wait_for()
         reach(seen, "To erase, type")
-        seen.page.keyboard.type("erase 1 thing")
-        press(seen, "Erase 1.thing for good")
-        seen.page.get_by_text(re.compile("1.thing ended")).wait_for()
+        seen.page.keyboard.type("erase 1 resource")
+        press(seen, "Erase 1.resource for good")
+        seen.page.get_by_text(re.compile("1.resource ended")).wait_for()
 
 
 def test_a_history_is_read_at_a_moment_and_verified(page: Open, site: Site) -> None:

@@ -146,9 +146,11 @@ async def erase(call: PageCall) -> Response:
         held += sum(one["status"] == HELD for one in done["results"])
     call.desk.evidence.bench.forget("find")
     call.desk.evidence.bench.forget("export")
-    text = f"{counted(len(going), 'thing')} ended. "
+    text = f"{counted(len(going), 'resource')} ended. "
     if not going[0].goes:
-        text = f"The names of {counted(len(going), 'thing')} are erased: {counted(parts, 'part')} of records."
+        text = (
+            f"The names of {counted(len(going), 'resource')} are erased: {counted(parts, 'part')} of records."
+        )
     elif now or names:
         text += f"{counted(parts, 'part')} of records erased from every file of this server."
     else:
@@ -156,7 +158,7 @@ async def erase(call: PageCall) -> Response:
         text += f"They are hidden from clients, and erased within {hours:g} hours."
     text += " The audit has the proof of each: open it there, and download its receipt."
     if held:
-        text += f" {counted(held, 'thing')} under a legal hold remained."
+        text += f" {counted(held, 'resource')} under a legal hold remained."
     return call.go(PAGE, Notice(text, "erased"))
 
 
@@ -206,7 +208,7 @@ def erasable(things: Sequence[Thing]) -> list[Thing]:
 
 def confirmation(count: int) -> str:
     """Return the text that confirms the erasure of this number of resources."""
-    return f"erase {count} {'thing' if count == 1 else 'things'}"
+    return f"erase {count} {'resource' if count == 1 else 'resources'}"
 
 
 def _start(call: PageCall, kind: str, function: Any, phases: Sequence[str], asked: Any) -> None:

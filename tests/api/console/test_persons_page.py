@@ -83,7 +83,7 @@ async def test_a_tenant_and_a_number_find_what_they_name(fields: dict[str, str],
     async with console() as server:
         await fill(server)
         text, _ = await found(await server.signed_in(), **fields)
-        assert "Found: 1\u00a0thing," in text
+        assert "Found: 1\u00a0resource," in text
         assert what in text
 
 
@@ -99,7 +99,7 @@ async def test_what_is_found_is_shown_as_a_dry_run() -> None:
         await fill(server)
         browser = await server.signed_in()
         text, _ = await found(browser)
-        assert "Found: 2\u00a0things, 13\u00a0B" in text, "sesame and a voice, not their packing"
+        assert "Found: 2\u00a0resources, 13\u00a0B" in text, "sesame and a voice, not their packing"
         assert "4711/<wbr>cart" in text
         assert "nothing has been changed" in text
         assert actions(server, "erasure-ordered") == actions(server, "area-deleted") == []
@@ -130,7 +130,7 @@ async def test_what_stays_says_why_and_since_when() -> None:
             f"“case 7 {EVIL}”, held since {day(server, -1)}"
         )
         assert EVIL not in text
-        assert "1\u00a0thing under a legal hold, with the reason above" in text
+        assert "1\u00a0resource under a legal hold, with the reason above" in text
         assert f"names in the audit until {day(server, 365)}" in re.sub("<[^>]+>", "", text)
 
 
@@ -149,7 +149,7 @@ async def test_what_ended_before_says_when_and_how_long_its_names_stay() -> None
         words = f"no content is left; its names stay until {day(server, 364)} as the record of who did what"
         assert words in re.sub("<[^>]+>", "", text)
         assert "1 goes, 0 stay, 1 without content" in text
-        assert 'data-type="erase 1 thing"' in text, "only what has content is erased"
+        assert 'data-type="erase 1 resource"' in text, "only what has content is erased"
 
 
 async def test_where_only_names_are_left_they_alone_are_erased() -> None:
@@ -157,16 +157,16 @@ async def test_where_only_names_are_left_they_alone_are_erased() -> None:
         await fill(server)
         browser = await server.signed_in()
         _, number = await found(browser, customer="4711")
-        await browser.send(f"{PAGE}/erase", {"found": number, "sure": "erase 1 thing"}, PAGE)
+        await browser.send(f"{PAGE}/erase", {"found": number, "sure": "erase 1 resource"}, PAGE)
         text, number = await found(browser, customer="4711")
         assert "No content is left." in text
         assert "0 go, 0 stay, 1 without content" in text
-        sent = {"found": number, "sure": "erase 1 thing"}
+        sent = {"found": number, "sure": "erase 1 resource"}
         await browser.send(f"{PAGE}/erase", sent, PAGE)
         assert "Nothing was erased" in (await browser.get(PAGE)).text
         assert all("details" not in one.erased for one in log(server.engine.disk, Filter(number=AREA.hex())))
         await browser.send(f"{PAGE}/erase", {**sent, "names": "yes"}, PAGE)
-        assert "The names of 1\u00a0thing are erased" in (await browser.get(PAGE)).text
+        assert "The names of 1\u00a0resource are erased" in (await browser.get(PAGE)).text
         assert all("details" in one.erased for one in log(server.engine.disk, Filter(number=AREA.hex())))
 
 
@@ -198,15 +198,15 @@ async def test_erasing_needs_the_number_typed_and_stands_in_the_log() -> None:
         await fill(server)
         browser = await server.signed_in()
         text, number = await found(browser)
-        assert "To erase, type <code>erase 2 things</code>" in text
-        for typed in ("", "erase 1 thing", "erase"):
+        assert "To erase, type <code>erase 2 resources</code>" in text
+        for typed in ("", "erase 1 resource", "erase"):
             await browser.send(f"{PAGE}/erase", {"found": number, "sure": typed}, PAGE)
             assert "Nothing was erased" in (await browser.get(PAGE)).text
         assert actions(server, "area-deleted") == []
-        sent = {"found": number, "sure": "erase 2 things", "when": "now"}
+        sent = {"found": number, "sure": "erase 2 resources", "when": "now"}
         await browser.send(f"{PAGE}/erase", sent, PAGE)
         text = (await browser.get(PAGE)).text
-        assert "2\u00a0things ended." in text
+        assert "2\u00a0resources ended." in text
         assert actions(server, "erasure-ordered") == actions(server, "area-deleted") == ["user:ann"]
         entries = [e for e in log(server.engine.disk, Filter()) if e.event in ("area-created", "blob-put")]
         assert [one.erased for one in entries] == [("content",), ("content",)]
@@ -219,12 +219,12 @@ async def test_names_go_too_if_that_was_ticked_and_later_is_later() -> None:
         await fill(server)
         browser = await server.signed_in()
         _, number = await found(browser, customer="4711")
-        sent = {"found": number, "sure": "erase 1 thing", "when": "later"}
+        sent = {"found": number, "sure": "erase 1 resource", "when": "later"}
         await browser.send(f"{PAGE}/erase", sent, PAGE)
         assert "erased within 24 hours" in (await browser.get(PAGE)).text
         assert next(log(server.engine.disk, Filter(number=AREA.hex()))).erased == ()
         _, number = await found(browser, tag="customer=4711")
-        sent = {"found": number, "sure": "erase 1 thing", "names": "yes"}
+        sent = {"found": number, "sure": "erase 1 resource", "names": "yes"}
         await browser.send(f"{PAGE}/erase", sent, PAGE)
         assert all("details" in one.erased for one in log(server.engine.disk, Filter(number=BLOB.hex())))
 
@@ -243,7 +243,7 @@ async def test_a_hold_keeps_what_was_found_until_it_is_lifted() -> None:
         assert html.escape(EVIL) in text
         assert "Everything that was found is under a legal hold" in text
         assert actions(server, "hold-set") == ["user:ann", "user:ann"]
-        await browser.send(f"{PAGE}/erase", {"found": number, "sure": "erase 0 things"}, PAGE)
+        await browser.send(f"{PAGE}/erase", {"found": number, "sure": "erase 0 resources"}, PAGE)
         assert actions(server, "area-deleted") == []
         for hold in re.findall(r'name="hold" value="([0-9a-f]{32})"', text):
             assert f"/console/audit/resources/{hold}" in text
@@ -277,7 +277,7 @@ async def test_a_data_protection_officer_erases_and_holds_and_reads_no_value() -
         assert (
             "sesame" in (await (await server.signed_in()).get(f"/console/audit/resources/{AREA.hex()}")).text
         )
-        done = await dora.send(f"{PAGE}/erase", {**sent, "sure": "erase 2 things", "when": "now"}, PAGE)
+        done = await dora.send(f"{PAGE}/erase", {**sent, "sure": "erase 2 resources", "when": "now"}, PAGE)
         assert done.status == 303
         assert actions(server, "erasure-ordered") == ["user:dora"]
         assert actions(server, "area-deleted") == ["user:dora"]
@@ -305,7 +305,7 @@ async def test_the_generated_id_of_an_area_is_a_secret_from_all_but_administrato
         text = (await dora.get(PAGE)).text
         assert f"Lifted the hold on area {number.hex()}" in text
         assert secret not in text
-        assert "Found: 1\u00a0thing," in (await found(dora, name=secret))[0], "who knows it whole finds it"
+        assert "Found: 1\u00a0resource," in (await found(dora, name=secret))[0], "who knows it whole finds it"
 
 
 async def test_the_export_is_a_zip_that_can_be_taken_once() -> None:
@@ -340,7 +340,7 @@ async def test_what_one_session_found_is_not_shown_in_another() -> None:
         _, number = await found(browser)
         assert "4711/" not in (await other.get(PAGE)).text
         for action in ("erase", "hold", "export"):
-            sent = {"found": number, "sure": "erase 2 things", "reason": "x"}
+            sent = {"found": number, "sure": "erase 2 resources", "reason": "x"}
             assert (await other.send(f"{PAGE}/{action}", sent, PAGE)).status == 409
         assert (await other.get(f"{PAGE}/export.zip")).status == 404
 
