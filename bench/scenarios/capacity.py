@@ -8,6 +8,8 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -40,9 +42,8 @@ def measure(settings: RunSettings, result: RunResult) -> None:
     for count in counts(settings):
         with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
             folder = Path(name)
-            spent = time.process_time()
-            seconds = trio.run(_fill, folder / "retain", count)
-            spent = time.process_time() - spent
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                seconds, spent = pool.submit(_filled, folder / "retain", count).result()
             result.add(f"write {count:,} blobs", Measurement.of(count, seconds, [], spent))
             _served(settings, result, folder, count)
     result.notes.append(
@@ -96,6 +97,12 @@ def _asked(settings: RunSettings, result: RunResult, at: tuple[int, int], count:
     for name, (requests, connections) in cases.items():
         load = Load(at[0], requests, 200, connections, settings.seconds, pid=at[1], processor=processors()[1])
         result.add(name, ask(load))
+
+
+def _filled(folder: Path, count: int) -> tuple[float, float]:
+    """Fill the folder; return seconds and processor time. For a process of its own, whose memory it is."""
+    spent = time.process_time()
+    return trio.run(_fill, folder, count), time.process_time() - spent
 
 
 async def _fill(folder: Path, count: int) -> float:
