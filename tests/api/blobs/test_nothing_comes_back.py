@@ -3,7 +3,13 @@ nothing."""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from datetime import UTC, datetime
+
 import pytest
+from azure.storage.blob import generate_blob_sas
+
+from tests.kit.blob_client import ACCOUNT, HOUR, KEYS
 
 SNAPSHOT = "2026-11-28T12:00:00.0000000Z"
 
@@ -48,3 +54,23 @@ async def test_a_listing_of_earlier_states_has_the_blobs_that_are_there(client, 
     answer = await client.send("GET", f"/recordings?restype=container&comp=list&include={include}")
     assert answer.texts("Blobs/Blob/Name") == ["a"]
     assert answer.texts("Blobs/Blob/Snapshot") == answer.texts("Blobs/Blob/Deleted") == []
+
+
+@pytest.mark.parametrize(("name", "argument"), [("snapshot", "snapshot"), ("versionid", "version_id")])
+async def test_a_token_for_one_version_is_one_for_that_version(client, name, argument):
+    """There is none, which only a token whose signature names it is told."""
+    await client.put("a", b"1")
+    token = generate_blob_sas(
+        ACCOUNT,
+        "recordings",
+        "a",
+        account_key=b64encode(KEYS[ACCOUNT][0]).decode(),
+        permission="r",
+        expiry=datetime.fromtimestamp((client.engine.now() + HOUR) / 1e9, UTC),
+        **{argument: SNAPSHOT},
+    )
+    answer = await client.raw("GET", f"/{ACCOUNT}/recordings/a?{name}={SNAPSHOT}&{token}")
+    assert (answer.status, answer.code) == (404, "BlobNotFound")
+    for query in (f"{name}=2020-01-01T00:00:00.0000000Z&", ""):
+        answer = await client.raw("GET", f"/{ACCOUNT}/recordings/a?{query}{token}")
+        assert (answer.status, answer.code) == (403, "AuthenticationFailed")
