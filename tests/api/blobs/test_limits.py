@@ -6,6 +6,7 @@ The numbers are written down here once more, from docs/wire/blobs.md, and not re
 from __future__ import annotations
 
 from base64 import b64encode
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -124,6 +125,31 @@ async def test_a_block_id_of_64_bytes(client: BlobClient) -> None:
         text = b64encode(bytes(length)).decode().replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
         answer = await client.send("PUT", f"/recordings/b{length}?comp=block&blockid={text}", (), b"x")
         assert answer.code == code
+
+
+def test_a_block_id_of_64_bytes_in_a_list_as_well() -> None:
+    for length, taken in ((0, False), (1, True), (64, True), (65, False)):
+        listed = f"<BlockList><Latest>{b64encode(bytes(length)).decode()}</Latest></BlockList>".encode()
+        if taken:
+            assert [block for _, block in parse_block_list(listed)] == [bytes(length)]
+        else:
+            with pytest.raises(AzureError, match="InvalidBlockList"):
+                parse_block_list(listed)
+
+
+async def test_the_ids_of_copies_are_random_uuids(client: BlobClient) -> None:
+    """RFC 9562: version 4, and the variant of that document."""
+    await client.put("a")
+    seen = set()
+    for _ in range(3):
+        answer = await client.send(
+            "PUT", "/recordings/b", [("x-ms-copy-source", f"http://{HOST}/tenant/recordings/a")]
+        )
+        text = answer.headers["x-ms-copy-id"]
+        found = UUID(text)
+        assert (found.version, found.variant, str(found)) == (4, RFC_4122, text)
+        seen.add(found)
+    assert len(seen) == 3
 
 
 def test_a_header_of_tags_of_16_kib() -> None:

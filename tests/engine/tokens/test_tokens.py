@@ -120,6 +120,19 @@ def test_one_token_can_be_revoked(desk: TokenDesk) -> None:
     assert desk.do(command) == ()
 
 
+def test_a_token_is_revoked_up_to_its_end_and_not_at_it(desk: TokenDesk) -> None:
+    for left in (1, 0):
+        (record,) = desk.issue("recordings", days=1)
+        desk.now = record.expiry - left
+        command = RevokeTokens(actor="x", account=ACCOUNT, token_ids=(record.token_id,))
+        if left:
+            assert len(desk.do(command)) == 1
+            continue
+        with pytest.raises(NotFound) as refused:
+            desk.do(command)
+        assert refused.value.reason == "token"
+
+
 def test_account_tokens_and_unknown_ones_cannot_be_revoked(desk: TokenDesk) -> None:
     (account,) = desk.issue(None)
     for token_id, error, reason in (
