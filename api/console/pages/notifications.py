@@ -34,7 +34,7 @@ async def retry(call: PageCall) -> Response:
     webhook = (await call.form()).get("webhook", "")
     actions = call.desk.administration.actions()
     found = await actions["notifications retry"](actor=call.actor, webhook=webhook)
-    text = f"{counted(found['settled'], 'dead letter')} of {webhook} settled."
+    text = f"{counted(found['settled'], 'dead letter')} of {webhook} sent, or erased meanwhile."
     if found["left"]:
         why = (
             f" The last one was refused: {found['trouble']}." if found["trouble"] else " Send again for more."
