@@ -49,7 +49,7 @@ def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
         case journal.Unsettled() | journal.Fenced():
             return Stopped(f"the shared log of the cluster cannot be used: {error}", STEPPED_DOWN)
         case journal.TooFarBehind():
-            seed = "stop this node, and restore a backup of another one here: `retain backup restore`"
+            seed = "empty it, and restore a backup of another node into it: `retain backup restore`"
             return Stopped(f"{folder}: {error}; {seed}", FAILED)
         case journal.NoSpace() | journal.BadTarget():
             return Stopped(f"{folder}: {error}", FAILED)

@@ -81,6 +81,7 @@ def refuse_other_log(head: SharedHead, identity: bytes, here: Head) -> None:
     if head.seq < here.seq or (head.seq == here.seq and head.root != here.root):
         raise BadTarget(
             f"the shared log ends with record {head.seq}, this folder with record {here.seq}: the "
-            "database was restored to an earlier moment. Stop all nodes, and run `retain node init` with an "
-            "empty database on the machine whose folder has the most records"
+            "database was restored to an earlier moment, or this server has run alone since. Stop all "
+            "nodes, and run `retain node init` with an empty database on the machine whose folder has the "
+            "most records"
         )

@@ -19,6 +19,12 @@ FETCH_BYTES = 8 << 20
 """Bytes of frames that `after` returns at once, approximately; at least one frame."""
 
 
+def too_far_behind(seq: int, dropped: int) -> str:
+    """Return why a folder that ends with `seq` cannot go on from a log that keeps what follows `dropped`."""
+    lacking = f"records {seq + 1} to {dropped}" if seq + 1 < dropped else f"record {dropped}"
+    return f"this folder lacks {lacking}, which the shared log does not keep"
+
+
 class Term(NamedTuple):
     """The time in which one process leads.
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from retain.journal.errors import BadTarget, Fenced, TooFarBehind, Unsettled
 from retain.journal.log import Committed
-from retain.journal.shared.interface import FETCH_BYTES, NodeReport, SharedHead, Term
+from retain.journal.shared.interface import FETCH_BYTES, NodeReport, SharedHead, Term, too_far_behind
 
 _SECOND = 1_000_000_000
 _NOBODY = Term(0, bytes(16))
@@ -217,7 +217,7 @@ class MemoryShared:
             if until > head.seq:
                 raise Unsettled(f"after: the server has records up to {head.seq}, not {until}")
             if seq < head.dropped:
-                raise TooFarBehind(f"records {seq + 1} to {head.dropped} are no longer kept", seq=seq)
+                raise TooFarBehind(too_far_behind(seq, head.dropped), seq=seq)
             found: list[Committed] = []
             size = 0
             for frame, _ in rows.frames:

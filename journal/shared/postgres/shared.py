@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int8
 
 from retain.journal.errors import BadTarget, Fenced, JournalError, TooFarBehind, UnknownVersion, Unsettled
 from retain.journal.log import Committed
-from retain.journal.shared.interface import FETCH_BYTES, NodeReport, SharedHead, Term
+from retain.journal.shared.interface import FETCH_BYTES, NodeReport, SharedHead, Term, too_far_behind
 from retain.journal.shared.postgres import demands, tables
 from retain.journal.shared.postgres.connection import (
     ANSWER_S,
@@ -133,7 +133,7 @@ class PostgresShared:
             self.close()  # the next call looks for the server that has it
             raise Unsettled(f"the shared log's server has records up to {end}, not {until}: it was replaced")
         if seq < dropped:
-            raise TooFarBehind(f"records {seq + 1} to {dropped} are no longer kept", seq=seq)
+            raise TooFarBehind(too_far_behind(seq, dropped), seq=seq)
         return sorted((Committed(*row[4:]) for row in rows if row[4] is not None), key=lambda one: one.last)
 
     def report(self, report: NodeReport) -> None:

@@ -18,8 +18,9 @@ from retain.engine.nodes.node import NodeEngine
 from retain.engine.options import Options
 from retain.engine.snapshots.schedule import Snapshots
 from retain.journal import BadTarget, PayloadStore
-from retain.journal.testing.shared import MemoryShared
-from tests.kit.nodes import LEASE, Site, begun, run_idle, until
+from retain.journal.errors import TooFarBehind
+from retain.journal.testing.shared import MemoryServer, MemoryShared
+from tests.kit.nodes import LEASE, Site, begin_cluster, begun, run_idle, until
 
 pytestmark = pytest.mark.trio(run=run_idle)
 
@@ -295,6 +296,26 @@ async def test_a_database_restored_to_an_earlier_moment_is_refused() -> None:
         async with site.node("a"):
             await trio.sleep(60)
     assert refused.group_contains(BadTarget, match="restored to an earlier moment")
+
+
+async def test_a_second_node_of_a_cluster_that_began_with_data_is_seeded_first() -> None:
+    """The shared log begins after the records of the first node's folder: an empty folder cannot get them."""
+    site = begun()
+    async with running(site, "a") as (a,):
+        await a.submit(create("x", k="1"))
+    seed = site.disks["a"].kill()
+    site.server = MemoryServer(site.clock.monotonic)
+    begin_cluster(site.disks["a"], site.server)
+    async with running(site, "a") as (a,):
+        with pytest.raises(ExceptionGroup) as refused:
+            async with running(site, "b"):
+                await trio.sleep(60)
+        assert refused.group_contains(TooFarBehind, match="lacks record 1, which the shared log")
+        site.disks["b"] = seed
+        await a.submit(create("y", k="2"))
+        async with running(site, "b") as (b,):
+            assert await listing(b, "x") == {"k": "1"}
+            assert await listing(b, "y") == {"k": "2"}
 
 
 async def test_no_key_is_removed_where_the_cluster_was_not_begun_to_its_end() -> None:
