@@ -7,6 +7,7 @@ code may wait for an answer without letting other threads run.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ HEAD_BYTES = 1 << 20
 def spread(ports: list[int], seed: str) -> Iterator[int]:
     """Run a spreader over the servers at `ports` of loopback; give its own port."""
     command = [sys.executable, "-m", "tests.kit.spreader", seed, *map(str, ports)]
+    if (setpriv := shutil.which("setpriv")) is not None:  # it ends when the tests are killed, too
+        command = [setpriv, "--pdeathsig", "TERM", *command]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -54,12 +57,14 @@ class _Exchange:
         self._far, self._node = far, h11.Connection(h11.CLIENT, HEAD_BYTES)
 
     async def run(self, request: h11.Request) -> None:
-        """Carry the request and its answer; the rest of a request that is answered early is left."""
+        """Carry the request and its answer; what comes after an early answer is dropped."""
         await self._far.send_all(self._node.send(request))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._up)
             await self._down()
             nursery.cancel_scope.cancel()
+        while self._client.their_state is h11.SEND_BODY:
+            await _next(self._near, self._client)
 
     async def _up(self) -> None:
         event: h11.Event | None = None
