@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from quart import Response
 
@@ -26,7 +26,6 @@ from retain.engine import NotFound, State
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry, Pairs
 from retain.engine.blobs.listing import (
     LOOK_AT,
-    FoundPage,
     count_names,
     find_before,
     find_blobs,
@@ -38,6 +37,10 @@ from retain.engine.blobs.state import BlobsState
 from retain.engine.holds import HoldKind, HoldTarget
 
 PER_PAGE: Final = 50
+
+
+Listed: TypeAlias = tuple[Sequence[tuple[str, BlobEntry | None]], str | None, str | None]
+"""Names with their blobs, None for a folder; the names that the next page and the one before begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class ContainerSummary:
         size: Their bytes.
         days: For how many days it keeps one, 0 for ever.
         held: Under a legal hold as a whole.
+        under_hold: How many of its blobs are under a legal hold of their own.
         rows: The folders and blobs.
         next: The name that the next page begins with; None if this is the last.
         before: The name that the page before begins with, empty for the first; None if there is none.
@@ -91,6 +95,7 @@ class ContainerSummary:
     size: int
     days: int
     held: bool
+    under_hold: int
     rows: tuple[ListRow, ...]
     next: str | None
     before: str | None
@@ -163,22 +168,14 @@ def _shown(
     found = blobs.find(tenant, container)
     assert found is not None, "its entry was found"
     held = state.shared.held.container(tenant, container)
-    following: str | None = None
-    before: str | None = None
-    listed: list[tuple[str, BlobEntry | None]] = []
-    cut = 0
+    listed: Listed = ([], None, None)
     if query is not None:
-        page, following, before = _search(blobs, tenant, container, now, prefix, query, after)
-        listed = [(one.name, one.entry) for one in page.items if one.name.startswith(prefix)]
+        listed = _search(blobs, tenant, container, now, prefix, query, after)
     elif not empty:
-        part = list_blobs(
-            blobs, tenant, container, now, prefix=prefix, delimiter="/", start=after, limit=PER_PAGE
-        )
-        cut = prefix.rfind("/") + 1
-        listed = [(name, one if isinstance(one, BlobEntry) else None) for name, one, _ in part.items]
-        following = part.next
-        before = _before(blobs, tenant, container, now, prefix, after)
-    reasons = _reasons(state, tenant, container, listed)
+        listed = _list(blobs, tenant, container, now, prefix, after)
+    entries, following, before = listed
+    cut = 0 if query is not None else prefix.rfind("/") + 1
+    reasons = _reasons(state, tenant, container, entries)
     rows = [
         _folder(state, tenant, container, name, cut)
         if one is None
@@ -194,12 +191,20 @@ def _shown(
             holds=reasons.get(name, ()),
             tags=one.tags,
         )
-        for name, one in listed
+        for name, one in entries
     ]
     days = blobs.default_days if entry.days is None else entry.days
     hidden = found.ages.bisect_left((found.alive_after(now) + 1, ""))
     return ContainerSummary(
-        entry, len(found.ages) - hidden, found.size, days, held, tuple(rows), following, before
+        entry=entry,
+        blobs=len(found.ages) - hidden,
+        size=found.size,
+        days=days,
+        held=held,
+        under_hold=len(state.shared.held.blobs_in(tenant, container)),
+        rows=tuple(rows),
+        next=following,
+        before=before,
     )
 
 
@@ -220,10 +225,19 @@ def _reasons(
     }
 
 
+def _list(blobs: BlobsState, tenant: str, container: str, now: int, prefix: str, after: str) -> Listed:
+    """Return a page of the list by folders."""
+    part = list_blobs(
+        blobs, tenant, container, now, prefix=prefix, delimiter="/", start=after, limit=PER_PAGE
+    )
+    entries = [(name, one if isinstance(one, BlobEntry) else None) for name, one, _ in part.items]
+    return entries, part.next, _before(blobs, tenant, container, now, prefix, after)
+
+
 def _search(
     blobs: BlobsState, tenant: str, container: str, now: int, prefix: str, query: Where, after: str
-) -> tuple[FoundPage, str | None, str | None]:
-    """Return a page of a search, and the names that the next page and the one before begin with."""
+) -> Listed:
+    """Return a page of a search."""
     start, tags = max(prefix, after), tag_query(query)
     page = find_blobs(blobs, tenant, tags, now, container=container, start=(container, start), limit=PER_PAGE)
     following: str | None = None
@@ -232,7 +246,8 @@ def _search(
     before = find_before(
         blobs, tenant, tags, now, container=container, low=prefix, start=start, limit=PER_PAGE
     )
-    return page, following, before
+    entries = [(one.name, one.entry) for one in page.items if one.name.startswith(prefix)]
+    return entries, following, before
 
 
 def _before(blobs: BlobsState, tenant: str, container: str, now: int, prefix: str, after: str) -> str | None:

@@ -435,6 +435,7 @@ async def test_the_list_shows_why_a_blob_is_held() -> None:
             )
         text = (await (await server.signed_in()).get(AT)).text
         assert text.count("held</span>") == 1
+        assert "1 under a hold." in text
         row = text.partition("b.wav")[2].partition("</tr>")[0]
         assert "“<bdi>case &lt;b&gt;7&lt;/<wbr>b&gt;</bdi>” and 1\u00a0more hold<" in row
 
