@@ -276,7 +276,8 @@ class NodeFollower:
         self._settled = max(self._settled, answer.settled)
         # Each answer spent some time on its way, so the largest of the last ones is the most accurate.
         self._skews.append(answer.present - engine.elapsed())
-        engine.present.heard(answer.vouched)
+        if answer.vouched:
+            engine.present.heard(answer.vouched)
         if answer.files != self.files:
             await self._load_files(answer.files)
         self._permit.granted(asked, answer.length)

@@ -289,7 +289,7 @@ class Leader:
         if not self._stopping:
             until = self.leadership.until
             length = self._grants.grant(peer, now, until, self._engine.durable, self.files)
-        return Granted(length, self.settled(), self.now(), self._engine.horizon.vouched(), self.files)
+        return Granted(length, self.settled(), self.now(), self.files, self._engine.horizon.vouched())
 
     async def _decide(self, message: Forward) -> ForwardResult:
         command = await in_thread(self._codec.unpack, message.command)

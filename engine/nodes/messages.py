@@ -85,16 +85,17 @@ class Granted:
         length: For how long the follower may answer, nanoseconds from when it asked; 0: not at all.
         settled: The last record that every node which may answer has applied.
         present: As the leader judges it, nanoseconds since the epoch.
-        vouched: The same without a jump of its clock that is in doubt: the time up to which it deletes.
         files: The version of the small files that all nodes must have.
+        vouched: The present without a jump of the leader's clock that is in doubt: the time up to which it
+            deletes. 0 from a leader of an earlier release, which does not tell.
 
     """
 
     length: int
     settled: int
     present: int
-    vouched: int
     files: int
+    vouched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ class NodeCodec:
             if name == _REFUSAL:
                 kind, message, reason = values
                 return REFUSALS[kind](message, reason=reason)
-            return _KINDS[name](*values)
+            kind = _KINDS[name]
+            return kind(*values[: len(fields(kind))])  # a later release may tell more
         except (ValueError, TypeError, KeyError, IndexError, msgpack.UnpackException) as error:
             raise BadMessage(f"this release does not know the message: {error}") from error
