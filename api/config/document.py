@@ -82,7 +82,7 @@ The configuration is one TOML file, and all of it is optional. `retain init` wri
 key and sets none. `retain serve --config FILE` reads it; without `--config`, the file in `RETAIN_CONFIG` or
 `./retain.toml` is read.
 
-Every key of the single tables can be given in the environment, as `{PREFIX}` + section + `_` + key in
+Every key of a table that occurs once can be given in the environment, as `{PREFIX}` + section + `_` + key in
 capitals: `{PREFIX}SERVER_BIND=127.0.0.1:9090`,
 `{PREFIX}AREAS_CORS_ALLOWED_ORIGINS=https://a.example,https://b.example`. The environment overrides the
 file, the options of a command override both. Variables whose second word is not a section are ignored, and

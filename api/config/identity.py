@@ -66,7 +66,7 @@ class IdentityConfig:
     )
     proxy_roles_header: str | None = setting(
         None,
-        "Header in which that proxy lists the roles, separated by commas.",
+        "Header in which a proxy of trusted_proxies lists the roles, separated by commas.",
         example="X-Forwarded-Groups",
         check=header_name,
     )

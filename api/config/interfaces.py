@@ -122,7 +122,7 @@ class SettingsConfig:
         "PUT creates missing configurations at application and user level, too, instead of answering 404.",
     )
     allow_object_arrays: bool = setting(
-        False, "Accept arrays that hold objects, which the original interface refuses."
+        False, "Accept arrays that hold objects, which SAP's interface refuses."
     )
     global_create_roles: tuple[str, ...] = setting(
         (),

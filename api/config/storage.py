@@ -35,7 +35,7 @@ class StorageConfig:
     )
     payloads: str | None = setting(
         None,
-        "The store for that larger content where several machines answer as one ([cluster]): "
+        "The store for content above inline_bytes where several machines answer as one ([cluster]): "
         "s3://bucket/prefix, azure://container/prefix, or file:///folder for a folder that all machines "
         "share. Credentials come from the variables that the store's own tools read, such as "
         "AWS_ACCESS_KEY_ID or AZURE_STORAGE_ACCOUNT_NAME. None: the data folder.",
