@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import tempfile
 import time
 import tomllib
@@ -51,10 +52,41 @@ def modules() -> list[Path]:
     return sorted(path for path in found if path.parent != TOP / "engine/nodes")
 
 
-def judged() -> set[Judged]:
-    """Return the changes that count neither as noticed nor as missed."""
-    entries = tomllib.loads((Path(__file__).parent / "judged.toml").read_text())["change"]
-    return {Judged(entry["path"], entry["line"], entry["before"], entry["after"]) for entry in entries}
+class Harmless:
+    """The changes that count neither as noticed nor as missed: `judged.toml`.
+
+    Attributes:
+        changes: Those that were examined one by one.
+        constants: Module and name of each constant whose exact value no answer tells.
+
+    """
+
+    def __init__(self) -> None:
+        entries = tomllib.loads((Path(__file__).parent / "judged.toml").read_text())
+        self.changes = {
+            Judged(entry["path"], entry["line"], entry["before"], entry["after"])
+            for entry in entries["change"]
+        }
+        self.constants = {(entry["path"], entry["name"]) for entry in entries["constant"]}
+
+    def __contains__(self, point: Point) -> bool:
+        change = described(point)
+        return change in self.changes or self.constant_of(point, change.line) is not None
+
+    def constant_of(self, point: Point, line: str) -> tuple[str, str] | None:
+        """Return the constant whose definition a change moves, or whose boundary it moves by one."""
+        for path, name in self.constants:
+            if point.kind == "number moved":
+                if point.path == path and re.match(rf"{name}\b.* = ", line):
+                    return path, name
+            elif point.kind == "comparison" and point.after.strip("<>") in ("", "="):
+                # Such a name means the same wherever it is imported; a private one stays in its module.
+                near = (
+                    point.path == path if name[0] == "_" else point.path.startswith(path.rpartition("/")[0])
+                )
+                if near and re.search(rf"\b{name}\b", line):
+                    return path, name
+        return None
 
 
 def name_of(point: Point) -> str:
@@ -113,14 +145,14 @@ def sample(every: list[Point], count: int, seed: int) -> list[Point]:
 
 
 def _judge_all(chosen: list[Point], folder: Path, jobs: int, minutes: float, more: list[str]) -> None:
-    selection, harmless = Selection(TOP, KEPT), judged()
+    selection, harmless = Selection(TOP, KEPT), Harmless()
     copies: Queue[Copy] = Queue()
     for number in range(jobs):
         copies.put(Copy(TOP, folder / str(number)))
     end = time.monotonic() + 60 * minutes
 
     def judge(point: Point) -> tuple[Point, Verdict] | None:
-        if time.monotonic() > end or described(point) in harmless:
+        if time.monotonic() > end or point in harmless:
             return None
         copy = copies.get()
         try:
@@ -136,7 +168,7 @@ def _judge_all(chosen: list[Point], folder: Path, jobs: int, minutes: float, mor
     with ThreadPoolExecutor(jobs) as pool:
         results = [result for result in pool.map(judge, chosen) if result is not None]
     missed = [point for point, verdict in results if not verdict.killed]
-    skipped = sum(described(point) in harmless for point in chosen)
+    skipped = sum(point in harmless for point in chosen)
     late = len(chosen) - skipped - len(results)
     print(f"\nSeen to change nothing (judged.toml): {skipped}. Not begun in time: {late}.")
     for point in missed:

@@ -31,8 +31,11 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 }
 _SWAPPED_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _NO_BEHAVIOUR = frozenset({"TypeVar", "ParamSpec", "NewType", "cast"})
-_SAME_ANYWAY = frozenset({"strict", "usedforsecurity"})
-"""`zip(strict=…)` asserts what is so anyway; a digest is the same on each machine that computes it."""
+_SAME_ANYWAY = frozenset({"strict", "usedforsecurity", "maxsize"})
+"""`zip(strict=…)` asserts what is so anyway; a digest is the same on each machine that computes it; a
+cache of one entry more answers alike."""
+_OF_LETTERS = frozenset({"PermissionRule", "frozenset", "set"})
+"""Calls whose texts are sets of letters: one more than anybody may name changes nothing, one less does."""
 _ENCODINGS = frozenset(("ascii", "iso-8859-1", "latin-1", "utf-8"))
 """Python reads these names with a punctuation mark behind them, too, so a change would change nothing."""
 _LONGEST_NAME = 40
@@ -95,6 +98,7 @@ class _Finder:
         for line in source.splitlines(keepends=True):
             starts.append(starts[-1] + len(line))
         self._starts = starts
+        self._letters: set[int] = set()
 
     def found(self, module: ast.Module) -> Iterator[Point]:
         """Yield every change of a module."""
@@ -132,6 +136,8 @@ class _Finder:
             return  # Python 3.11 tells no positions inside
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _NO_BEHAVIOUR:
             return
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OF_LETTERS:
+            self._letters.update(id(given) for given in node.args)
         yield from self._own(node, last)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.keyword) and child.arg in _SAME_ANYWAY:
@@ -170,9 +176,11 @@ class _Finder:
         elif isinstance(value, int):
             yield self._point(node, last, str(value + 1), "number moved")
         elif isinstance(value, str) and len(value) <= _LONGEST_NAME and " " not in value:
-            if value.lower() in _ENCODINGS:
-                return
-            yield self._point(node, last, repr(value + "~"), "text changed")
+            if id(node) in self._letters:
+                if value:
+                    yield self._point(node, last, repr(value[:-1]), "letter dropped")
+            elif value.lower() not in _ENCODINGS:
+                yield self._point(node, last, repr(value + "~"), "text changed")
         elif isinstance(value, bytes) and len(value) <= _LONGEST_NAME:
             yield self._point(node, last, repr(value + b"~"), "text changed")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mutants.__main__ import TOP, described, judged, modules, sample
+from tests.mutants.__main__ import TOP, Harmless, described, modules, sample
 from tests.mutants.points import points_of
 
 SOURCE = b'''"""A docstring is prose."""
@@ -82,8 +82,37 @@ def test_comparisons_of_two_words_and_over_lines(tmp_path: Path) -> None:
 
 def test_what_was_judged_stands_in_the_product() -> None:
     """A judgement about a line that has gone would hide nothing, and nobody would notice."""
-    known = {described(point) for path in modules() for point in points_of(path, TOP)}
-    assert judged() - known == set()
+    points = [point for path in modules() for point in points_of(path, TOP)]
+    harmless = Harmless()
+    assert harmless.changes - set(map(described, points)) == set()
+    meant = {harmless.constant_of(point, described(point).line) for point in points if point in harmless}
+    assert harmless.constants - meant == set()
+
+
+def test_of_a_constant_that_was_judged_only_the_exact_value_is_left_alone(tmp_path: Path) -> None:
+    harmless = Harmless()
+    harmless.constants = {("module.py", "AT_ONCE"), ("other.py", "_MINE")}
+    source = b"AT_ONCE = 250\nx = n <= AT_ONCE\nx = n == AT_ONCE\nx = n + AT_ONCE\nAT_ONCES = 7\n_MINE = 3\n"
+    path = tmp_path / "module.py"
+    path.write_bytes(source)
+    assert {
+        (point.line, point.before(source))
+        for point in points_of(path, tmp_path)
+        if harmless.constant_of(point, source.decode().splitlines()[point.line - 1])
+    } == {(1, "250"), (2, "<=")}
+
+
+def test_of_letters_one_is_dropped_since_one_more_would_not_show(tmp_path: Path) -> None:
+    source = b'PermissionRule("", "o", kind="cw"), frozenset("bqtf"), f("bqtf"), frozenset(a), "x" in "xy"\n'
+    assert found(tmp_path, source) == {
+        (1, "letter dropped", '"o"', "''"),
+        (1, "text changed", '"cw"', "'cw~'"),
+        (1, "letter dropped", '"bqtf"', "'bqt'"),
+        (1, "text changed", '"bqtf"', "'bqtf~'"),
+        (1, "text changed", '"x"', "'x~'"),
+        (1, "text changed", '"xy"', "'xy~'"),
+        (1, "comparison", "in", "not in"),
+    }
 
 
 def test_a_sample_is_the_same_for_the_same_seed_and_a_fifth_of_it_are_texts(tmp_path: Path) -> None:
