@@ -170,7 +170,8 @@ def test_any_change_to_what_was_signed_is_refused(change):
     with pytest.raises(AzureError) as caught:
         verify(text, signed(**change))
     assert caught.value.code == "AuthenticationFailed"
-    assert "string to sign" in caught.value.detail
+    ours = shared_key.strings_to_sign(signed(**change), "tenant", "2026-10-06")[0].replace(chr(10), r"\n")
+    assert caught.value.detail.endswith(f" Server used following string to sign: '{ours}'.")
 
 
 def test_the_account_of_the_header_must_be_the_one_of_the_url():

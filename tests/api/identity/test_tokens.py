@@ -180,6 +180,15 @@ class TestBelieved:
         caller = await call(make(Source()), sign(claims))
         assert caller.roles == {"a", "b", "one group", "read", "write", "realm", "Collection"}
 
+    @pytest.mark.parametrize(
+        ("claim", "roles"),
+        [("scope", {"a", "b"}), ("scp", {"a", "b"}), ("groups", {"a b"}), ("x.scp", {"a b"})],
+    )
+    async def test_only_a_scope_is_a_list_with_blanks(self, claim: str, roles: set[str]) -> None:
+        source = make(Source(), role_claims=(claim,))
+        claims = {name: value for name, value in CLAIMS.items() if name != "roles"}
+        assert (await call(source, sign({**claims, claim: "a b"}))).roles == roles
+
     async def test_the_first_thousand_roles_count(self) -> None:
         caller = await call(
             make(Source()), sign({**CLAIMS, "roles": [f"r{number}" for number in range(1002)]})

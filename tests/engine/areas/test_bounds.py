@@ -10,7 +10,7 @@ from retain.engine.areas import (
     AreasPolicy,
     NewFile,
 )
-from retain.engine.areas.decide import AREA_NAME_BYTES
+from retain.engine.areas.decide import AREA_NAME_BYTES, AREA_TEXT_BYTES
 from tests.kit.areas_state import A, B
 
 
@@ -42,8 +42,35 @@ def test_a_bad_key_refuses_the_whole_command(areas, values, error, reason):
 
 @pytest.mark.parametrize("ttl", [0, -1, MAX_TTL + 1])
 def test_a_ttl_out_of_bounds_is_refused(areas, ttl):
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid) as refused:
         areas.create(A, {"k": "v"}, ttl=ttl)
+    assert (refused.value.reason, refused.value.data["limit"]) == ("ttl", MAX_TTL)
+
+
+@pytest.mark.parametrize("ttl", [1, MAX_TTL])
+def test_a_ttl_at_its_bounds_is_taken(areas, ttl):
+    areas.create(A, {"k": "v"}, ttl=ttl)
+    areas.pass_time(ttl - 0.5)
+    assert areas.listing(A) == {"k": "v"}
+    areas.pass_time(0.5)
+    assert areas.is_gone(A)
+
+
+@pytest.mark.parametrize("unit", ["x", "é"])
+def test_names_are_bounded_in_bytes_exactly(areas, unit):
+    """Ids and customers of custom areas, and the keys of all."""
+    fits = unit * (254 // len(unit.encode())) + "x"
+    areas.create(fits, {fits: "v"}, user=fits)
+    assert areas.listing(fits, user=fits) == {fits: "v"}
+    for error, reason, name, user, key in (
+        (Invalid, "user", "id", fits + "x", "k"),
+        (TooLarge, "id", fits + "x", "user", "k"),
+        (TooLarge, "key", "id", "user", fits + "x"),
+    ):
+        for command in (areas.create, areas.update):
+            with pytest.raises(error) as refused:
+                command(name, {key: "v"}, user=user)
+            assert (refused.value.reason, refused.value.data["limit"]) == (reason, 255)
 
 
 def test_the_number_of_keys_counts_living_ones_of_the_whole_area(areas):
@@ -93,3 +120,20 @@ def test_the_keys_of_an_area_together_are_bounded_exactly(areas):
         areas.update(A, {"c": "3"}, policy=wide)
     assert refusal.value.reason == "keys"
     assert "c" not in areas.listing(A)
+
+
+def test_the_texts_of_an_area_together_are_bounded_exactly(areas):
+    """Those that it has already count unless they are replaced; files do not."""
+    areas.create(A, {"a": "é" * (AREA_TEXT_BYTES // 2 - 1), "b": "1"})
+    areas.update(A, {"b": "23", "file": NewFile("f", "t/t", Inline(b"12", b"m" * 16))})
+    for command in (
+        lambda: areas.update(A, {"b": "345"}),
+        lambda: areas.update(A, {"c": "3"}),
+        lambda: areas.create(B, {"a": "x" * AREA_TEXT_BYTES, "b": "1"}),
+    ):
+        with pytest.raises(TooLarge) as refused:
+            command()
+        assert (refused.value.reason, refused.value.data["limit"]) == ("texts", AREA_TEXT_BYTES)
+    assert areas.listing(A).keys() == {"a", "b", "file"}
+    areas.update(A, {"file": "", "a": "x" * (AREA_TEXT_BYTES - 2)})
+    areas.create(B, {"a": "x" * AREA_TEXT_BYTES})
