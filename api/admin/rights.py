@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import trio
 
-from retain.engine import Cause, Engine, Invalid, Unavailable
+from retain.engine import Cause, Engine, Invalid, State, Unavailable
 from retain.engine.core.time import timestamp
 from retain.engine.history.actions import RecordExport
 from retain.engine.history.slice import OrderErasure
@@ -108,10 +108,13 @@ class Rights:
             actor: The caller.
             ordered_by: The person who ordered it, if not the caller; recorded beside the actor.
             targets: Areas, documents and blobs in the form of `packed`, at most `MOST_TARGETS`.
-            dry_run: Only report the state of each: `live`, `ended` or `held`, and the holds on it.
+            dry_run: Only report the state of each: `live`, `ended` or `held`.
             now: Erase before returning.
             names: Erase names and actors, too; requires `now`.
             more: Another such call follows, which handles files and snapshots.
+
+        Returns:
+            `results`: for each target, its state and the holds on it; `erased_parts`: their number.
 
         Raises:
             Invalid: `target`.
@@ -140,19 +143,15 @@ class Rights:
             if not more:
                 await self._engine.sweep()
                 await self._engine.erase_due()
-        rows = _results(results)
+        rows = await self._engine.read(lambda state, _: _results(state, results))
         rows = [{**one, "status": "ended-now"} if one["status"] == LIVING else one for one in rows]
         return {"results": rows, "erased_parts": parts}
 
     async def _planned(self, asked: Sequence[HoldTarget]) -> list[dict[str, Any]]:
         """Return the state of each resource, and the holds on it."""
-        seen, holds = await self._engine.read(
-            lambda state, _: ([Ended(one, status_of(state, one)) for one in asked], state.holds.on(asked))
+        return await self._engine.read(
+            lambda state, _: _results(state, [Ended(one, status_of(state, one)) for one in asked])
         )
-        return [
-            {**row, "holds": [_brief(hold) for hold in on]}
-            for row, on in zip(_results(seen), holds, strict=True)
-        ]
 
     async def erase_due(self, *, actor: str, ordered_by: str | None = None) -> dict[str, Any]:
         """End data past its deadline, and erase all due data, without waiting for the eraser."""
@@ -277,8 +276,13 @@ def check_orderer(ordered_by: str | None) -> None:
         raise Invalid(reason, reason="ordered-by")
 
 
-def _results(results: Sequence[Ended]) -> list[dict[str, Any]]:
-    return [{**packed(one.target), "status": one.status} for one in results]
+def _results(state: State, results: Sequence[Ended]) -> list[dict[str, Any]]:
+    """Return the results as JSON, each with the holds that are now on its resource."""
+    holds = state.holds.on(one.target for one in results)
+    return [
+        {**packed(one.target), "status": one.status, "holds": [_brief(hold) for hold in on]}
+        for one, on in zip(results, holds, strict=True)
+    ]
 
 
 def _brief(hold: Hold) -> dict[str, Any]:

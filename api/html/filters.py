@@ -121,6 +121,13 @@ def size(value: int) -> str:
     return f"{value:,}{NBSP}B" if unit == "B" else f"{amount:,.1f}{NBSP}{unit}"
 
 
+def share(part: int, whole: int) -> str:
+    """Return the share of a whole in percent, rounded down: free space is not promised; a dash if it is 0."""
+    if whole <= 0:
+        return "–"
+    return f"under 1{NBSP}%" if 0 < part * 100 < whole else f"{part * 100 // whole}{NBSP}%"
+
+
 def visible(value: str) -> Markup:
     """Return a client's text with invisible characters shown as their code points.
 
@@ -211,6 +218,7 @@ FILTERS: Final = {
     "number": number,
     "counted": counted,
     "size": size,
+    "share": share,
     "breakable": breakable,
     "visible": visible,
     "brief": brief,

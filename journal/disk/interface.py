@@ -127,6 +127,10 @@ class Disk(Protocol):
         """Return the free space for this process, as the file system reports it."""
         ...
 
+    def total_bytes(self) -> int:
+        """Return the space that this process could use on an empty disk, without the system's reserve."""
+        ...
+
     def exists(self, name: str) -> bool:
         """Return whether a file or folder has this name."""
         place = PurePosixPath(name)

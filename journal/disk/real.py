@@ -267,6 +267,10 @@ class RealDisk(Disk):
         room = os.statvfs(self._path)
         return room.f_bavail * room.f_frsize
 
+    def total_bytes(self) -> int:
+        room = os.statvfs(self._path)
+        return (room.f_blocks - room.f_bfree + room.f_bavail) * room.f_frsize
+
     def _with_spare(self, name: str, call: Callable[[], Value]) -> Value:
         """Return what `call` returns.
 

@@ -269,6 +269,9 @@ class MemoryDisk(Faulty, Disk):
         used = sum(len(inode.now) for inode in list(self._names.values()) if inode is not None)
         return max(0, self.capacity - used)
 
+    def total_bytes(self) -> int:
+        return 1 << 40 if self.capacity is None else self.capacity
+
     def _change(self, change: NameChange) -> None:
         with self._tables:
             change.apply(self._names)

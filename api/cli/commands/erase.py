@@ -28,6 +28,7 @@ from retain.engine.audit.kept_names import kept_names
 from retain.engine.core.pattern import Pattern, Wanted
 from retain.engine.core.policy import RetentionPolicy
 from retain.engine.core.time import timestamp
+from retain.engine.holds import HoldKind
 from retain.engine.persons.end import HELD
 from retain.engine.persons.find import Selection, Subject, recorded
 from retain.engine.snapshots.load import present
@@ -196,6 +197,7 @@ def _row(subject: Subject, result: dict[str, Any], names_stay: int | None) -> di
         "name": subject.target.subject,
         "resource": subject.target.resource.hex(),
         "status": result["status"],
+        "holds": result["holds"],
         "records": subject.records,
         "kept": subject.kept,
         "bytes": subject.size,
@@ -215,6 +217,8 @@ def _tell(rows: list[dict[str, Any]], parts: int, *, yes: bool, now: bool) -> No
         "WITH CONTENT": lambda row: row["kept"],
         "BYTES": lambda row: row["bytes"],
     }
+    if any(row["status"] == HELD for row in rows):
+        columns["HELD BECAUSE"] = _reasons
     print_table(columns, rows)
     if not yes:
         click.echo(f"{len(rows)} found. Nothing was changed; --yes erases this.", err=True)
@@ -222,3 +226,9 @@ def _tell(rows: list[dict[str, Any]], parts: int, *, yes: bool, now: bool) -> No
         click.echo(f"Parts of records erased: {parts}.", err=True)
     else:
         click.echo("Hidden now; erased from disk within retention.erase_within_hours.", err=True)
+
+
+def _reasons(row: dict[str, Any]) -> str:
+    """Return why a row is held: the reason of each hold, with the whole that is held if it is not the row."""
+    whole = {HoldKind.CONTAINER: " (its container)", HoldKind.TENANT: " (its tenant)"}
+    return "; ".join(f"{visible(one['reason'])}{whole.get(one['kind'], '')}" for one in row["holds"])

@@ -54,7 +54,7 @@ def _print(found: dict[str, Any]) -> None:
         "Commands waiting": str(found["commands_waiting"]),
         "Expiry behind": span(found["expiry_lag_seconds"], " "),
         "Erasure behind": f"{span(found['erasure_lag_seconds'], ' ')}, {erasing} to erase",
-        "Disk": f"{counted(found['disk_free_bytes'], 'byte')} free",
+        "Disk": f"{counted(found['disk_free_bytes'], 'byte')} free of {found['disk_total_bytes']:,}",
         "Last backup": _made(found["last_backup"], "none"),
         "Last checkpoint": _checkpoint(found),
         "Clock": f"{found['clock']}; the server's time is {found['present']}",

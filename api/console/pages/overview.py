@@ -66,6 +66,7 @@ async def show(call: PageCall) -> Response:
     if call.role not in EVIDENCE:
         return call.page("own.html", here=HOME, settings_path=_path(call, "/console/settings"))
     engine = call.desk.engine
+    free = await trio.to_thread.run_sync(engine.disk.free_bytes)
     history = call.desk.config.settings.history_days
     found = await engine.read(lambda state, _: outlook(state, call.now, history * DAY))
     totals = await _totals(call)
@@ -79,7 +80,8 @@ async def show(call: PageCall) -> Response:
         here=HOME,
         statistics=engine.statistics(),
         erasing_late=engine.statistics().erasure_lag_ns > OVERDUE_WARNING_S * SECOND,
-        free=await trio.to_thread.run_sync(engine.disk.free_bytes),
+        free=free,
+        room=await trio.to_thread.run_sync(engine.disk.total_bytes),
         within_ns=round(call.desk.config.retention.erase_within_hours * 3600e9),
         backup=call.desk.administration.backups.last,
         checkpoint=call.desk.administration.checkpoints.last,

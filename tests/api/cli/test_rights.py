@@ -335,10 +335,25 @@ def test_what_is_held_stays(folder: Path) -> None:
     (hold,) = answer(folder, "hold", "add", "bob/cart", "--reason", "case 7")
     result = run(folder, "erase", "--gms-user", "bob", "--yes", "--now")
     assert result.exit_code == FAILED
-    assert "held" in result.stdout
+    title, *rows = (line.split() for line in result.stdout.splitlines())
+    assert title[-3:] == ["BYTES", "HELD", "BECAUSE"]
+    assert [row[5:] for row in rows] == [[rows[0][5], "case", "7"], [rows[1][5]]]
     assert "legal hold" in result.stderr
     run(folder, "hold", "lift", hold["hold"], "--yes")
     assert names(answer(folder, "erase", "--gms-user", "bob", "--yes", "--now"))["bob/cart"] == "ended-now"
+
+
+def test_what_is_held_says_each_reason_also_before_an_erasure(folder: Path) -> None:
+    run(folder, "hold", "add", "--container", "mytenant/recordings", "--reason", "case 8\x1b[2J")
+    run(folder, "hold", "add", blob("../4711.opus"), "--reason", "case 7")
+    for more in ((), ("--yes",)):
+        result = run(folder, "erase", blob("../4711.opus"), *more)
+        assert result.stdout.splitlines()[1].endswith("case 8\\x1b[2J (its container); case 7")
+    (row,) = answer(folder, "erase", blob("../4711.opus"))["found"]
+    assert [(one["kind"], one["reason"]) for one in row["holds"]] == [
+        ("container", "case 8\x1b[2J"),
+        ("blob", "case 7"),
+    ]
 
 
 def test_a_running_server_does_it(tmp_path: Path) -> None:

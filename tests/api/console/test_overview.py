@@ -49,6 +49,7 @@ async def test_it_shows_what_is_held_and_falls_due() -> None:
         ]
         assert "mytenant/<wbr>recordings" in page.text
         assert "Writing" in page.text
+        assert '<dd>1.1\u00a0TB</dd><dd class="why">free of 1.1\u00a0TB, 100\u00a0%</dd>' in page.text
 
 
 async def test_the_chart_and_its_table_say_the_same() -> None:

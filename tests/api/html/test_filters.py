@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from retain.api.html.filters import BRIEF_MAX, breakable, brief, visible
+from retain.api.html.filters import BRIEF_MAX, breakable, brief, share, visible
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,17 @@ def test_it_is_cut_between_what_a_reader_takes_for_characters(parts: list[str]) 
     if len(shown) == 2:
         assert not shown[0].removesuffix("</bdi>").endswith("\u200d")
         assert not shown[1].removeprefix("<bdi>").startswith(("\u200d", "\u0301", "🏽"))
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (0, 10, "0\u00a0%"),
+        (1, 1000, "under 1\u00a0%"),
+        (999, 1000, "99\u00a0%"),
+        (7, 7, "100\u00a0%"),
+        (0, 0, "–"),
+    ],
+)
+def test_a_share_is_rounded_down(part: int, whole: int, shown: str) -> None:
+    assert share(part, whole) == shown

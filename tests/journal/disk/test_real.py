@@ -169,8 +169,14 @@ def test_atomic_writing_leaves_nothing_aside(disk: Disk) -> None:
 
 
 def test_room_is_told(disk: Disk) -> None:
-    assert disk.free_bytes() > 0
+    assert 0 < disk.free_bytes() <= disk.total_bytes()
     assert disk.notices == ()
+
+
+def test_the_room_of_a_real_disk_leaves_out_the_reserve_of_the_system(tmp_path: Path) -> None:
+    found = os.statvfs(tmp_path)
+    reserve = (found.f_bfree - found.f_bavail) * found.f_frsize
+    assert RealDisk(tmp_path, create=False).total_bytes() == found.f_blocks * found.f_frsize - reserve
 
 
 def test_only_one_may_hold_the_lock(disk: Disk) -> None:

@@ -228,7 +228,7 @@ def test_a_full_disk_takes_what_fits_and_refuses_the_rest() -> None:
         with pytest.raises(NoSpace):
             file.allocate(0, 51)
         file.allocate(0, 20)
-        assert disk.free_bytes() == 30
+        assert (disk.free_bytes(), disk.total_bytes()) == (30, 150)
         with pytest.raises(NoSpace) as caught:
             file.pwrite(10, b"x" * 50)
         assert (caught.value.offset, file.size(), disk.free_bytes()) == (50, 50, 0)
