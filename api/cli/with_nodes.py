@@ -27,7 +27,7 @@ from retain.engine.nodes.node import NodeEngine
 from retain.engine.nodes.open import open_node
 from retain.engine.nodes.options import Cluster, Connect, NodeOptions
 from retain.journal import Disk, ObjectDisk, open_journal
-from retain.journal.disk.objects import MARK, StoredObjects
+from retain.journal.disk.objects import MARK, Objects, StoredObjects
 from retain.journal.shared.interface import Shared
 
 LOG = logging.getLogger("retain.nodes")
@@ -50,36 +50,63 @@ async def opened_node(config: Config, options: Options) -> AsyncIterator[NodeEng
     disk = node_disk(config)
     cluster = await trio.to_thread.run_sync(cluster_of, config, disk)
     async with open_node(disk, cluster, options=options) as engine:
-        await trio.to_thread.run_sync(_check_store, disk, engine.identity)
+        await trio.to_thread.run_sync(_use_store, disk, engine.identity)
         await _check_address(config, engine)
         await engine.load_files()
         yield engine
 
 
-def node_disk(config: Config, *, create: bool = True) -> ObjectDisk:
+def node_disk(config: Config, *, create: bool = True, begin: bool = False) -> ObjectDisk:
     """Return the data folder with the store that all nodes have for payloads.
+
+    Args:
+        config: The configuration.
+        create: Create the data folder if there is none.
+        begin: Create the store's folder, too: only where a cluster begins. Elsewhere a missing one is that of
+            a file system which is not mounted.
 
     Raises:
         ConfigError: obstore is not installed, or `storage.payloads` names no store.
         OSError: The folder cannot be used.
 
     """
+    return ObjectDisk(config.storage.data, store_of(config, create=begin), create=create)
+
+
+def store_of(config: Config, *, create: bool = False) -> StoredObjects:
+    """Return the store that all nodes have for payloads.
+
+    Raises:
+        ConfigError: obstore is not installed, or `storage.payloads` names no store.
+
+    """
     url, key = config.storage.payloads, "storage.payloads"
     assert url is not None
     try:
-        objects = StoredObjects.at(url)
+        return StoredObjects.at(url, create=create)
     except ImportError as error:
         reason = f"needs obstore ({error}): pip install 'retain[cluster]'"
         raise ConfigError("configuration", key, reason) from None
     except ValueError as error:
         raise ConfigError("configuration", key, f"cannot be used: {error}") from None
-    return ObjectDisk(config.storage.data, objects, create=create)
 
 
-def _check_store(disk: ObjectDisk, identity: bytes) -> None:
-    """Refuse a store that is not the cluster's, such as a folder that each machine has for itself."""
+def _use_store(disk: ObjectDisk, identity: bytes) -> None:
+    """Refuse a store that is not the cluster's; remove local payloads that it has."""
+    check_store(disk.objects, identity)
+    if others := disk.drop_copies():
+        LOG.warning("payloads in the data folder are not in the store", extra={"facts": {"count": others}})
+
+
+def check_store(objects: Objects, identity: bytes) -> None:
+    """Refuse a store that is not the cluster's, such as a folder that each machine has for itself.
+
+    Raises:
+        ConfigError: It is not, or does not answer.
+
+    """
     try:
-        there = disk.objects.read(MARK, 0, disk.objects.size(MARK))
+        there = objects.read(MARK, 0, objects.size(MARK))
     except FileNotFoundError:
         there = b""
     except OSError as error:
@@ -90,8 +117,6 @@ def _check_store(disk: ObjectDisk, identity: bytes) -> None:
             "all nodes need the same, and every machine must reach it"
         )
         raise ConfigError("configuration", "storage.payloads", reason)
-    if others := disk.drop_copies():
-        LOG.warning("payloads in the data folder are not in the store", extra={"facts": {"count": others}})
 
 
 async def _check_address(config: Config, engine: NodeEngine) -> None:
@@ -157,7 +182,7 @@ def begin(config: Config) -> dict[str, Any]:
 
     """
     secret, connect = read_secret(config), connecting(config)
-    disk = node_disk(config)
+    disk = node_disk(config, begin=True)
     options = replace(engine_options(config), shared=True).journal()
     with closing(connect()) as shared, closing(open_journal(disk, lambda _: None, options=options)) as log:
         ensure_key(disk, os.urandom, config.audit.origin)

@@ -62,6 +62,19 @@ def portions(frames: Sequence[Committed]) -> Iterator[list[Committed]]:
         yield portion
 
 
+def refuse_other_journal(head: SharedHead, identity: bytes) -> None:
+    """Refuse a shared log that is another journal's than `identity`.
+
+    Raises:
+        BadTarget: It is.
+
+    """
+    if head.identity != identity:
+        raise BadTarget(
+            "the shared log belongs to another journal than this data folder; check the addresses of both"
+        )
+
+
 def refuse_other_log(head: SharedHead, identity: bytes, here: Head) -> None:
     """Refuse a shared log that is not that of this folder.
 
@@ -74,10 +87,7 @@ def refuse_other_log(head: SharedHead, identity: bytes, here: Head) -> None:
         BadTarget: The shared log is another journal's, or an earlier moment of this one.
 
     """
-    if head.identity != identity:
-        raise BadTarget(
-            "the shared log belongs to another journal than this data folder; check the addresses of both"
-        )
+    refuse_other_journal(head, identity)
     if head.seq < here.seq or (head.seq == here.seq and head.root != here.root):
         raise BadTarget(
             f"the shared log ends with record {head.seq}, this folder with record {here.seq}: the "

@@ -20,11 +20,13 @@ class Sample(NamedTuple):
     Attributes:
         segments: Openers that were read.
         frames: Frames of the newest segment that were checked.
+        identity: The journal's; empty if there is none.
         last: The time of the last record among them, nanoseconds since the epoch; 0 if there is none.
     """
 
     segments: int
     frames: int
+    identity: bytes
     last: int
 
 
@@ -35,11 +37,12 @@ def sample(disk: Disk) -> Sample:
     """
     segments = find_segments(disk)[0]
     if not segments:
-        return Sample(0, 0, 0)
+        return Sample(0, 0, b"", 0)
     for segment in segments[:-1]:
         with SegmentFile(disk, segment) as file:
             file.opener()
     with SegmentFile(disk, segments[-1]) as file:
         reader = SegmentReader(file)
+        identity = file.opener().identity
         frames = sum(1 for _ in islice(reader.growing_frames(), FRAMES))
-    return Sample(len(segments), frames, reader.chain.time)
+    return Sample(len(segments), frames, identity, reader.chain.time)

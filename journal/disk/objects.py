@@ -67,22 +67,32 @@ class StoredObjects:
         self._library = import_module("obstore")
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def at(cls, url: str, *, create: bool = True) -> Self:
         """Return the store at a URL. Credentials come from the environment, as its own tools read them.
+
+        `create` creates the folder of a `file://` URL; without, one that is missing is refused.
 
         Raises:
             ImportError: obstore is not installed.
-            ValueError: No store has such a URL, or a parameter of the store is missing.
+            ValueError: No store has such a URL, or a parameter of the store or its folder is missing.
 
         """
-        stores = import_module("obstore.store")
+        stores, errors = import_module("obstore.store"), import_module("obstore.exceptions")
         if url.startswith("file://"):
-            return cls(stores.LocalStore(url.removeprefix("file://"), mkdir=True))
+            folder = url.removeprefix("file://")
+            if not create and not os.path.isdir(folder):
+                raise ValueError(
+                    f"there is no folder {folder}; mount its file system, which every machine has"
+                )
+            try:
+                return cls(stores.LocalStore(folder, mkdir=True))
+            except OSError as error:
+                raise ValueError(_first_line(error)) from None
         client = {"timeout": TIMEOUT, "connect_timeout": "5s", "allow_http": _is_http_allowed(url)}
         retries = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_S)}
         try:
             return cls(stores.from_url(url, client_options=client, retry_config=retries))
-        except import_module("obstore.exceptions").BaseError as error:
+        except errors.BaseError as error:
             raise ValueError(_first_line(error)) from None
 
     def put(self, name: str, source: Path | bytes) -> None:

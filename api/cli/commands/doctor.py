@@ -21,6 +21,7 @@ from retain.api.cli.options import configured
 from retain.api.cli.run import actor, json_option, print_json, print_table
 from retain.api.config.credentials import VARIABLE as CREDENTIALS
 from retain.api.config.load import Config, exposed_secrets, variables_of
+from retain.api.importing import importing
 from retain.engine.core.clock import SystemClock, is_synchronized
 
 
@@ -29,6 +30,8 @@ from retain.engine.core.clock import SystemClock, is_synchronized
 @json_option
 def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Check configuration, permissions, clock, limits, disk, proxy, journal and payloads, and give advice.
+
+    At a node of a cluster, the secret, the database and the store of payloads are checked, too.
 
     It changes nothing and works with or without a running server. It looks at a sample; `retain audit verify`
     checks the whole journal. To check the proxy, make a request through it first.
@@ -72,6 +75,10 @@ def _examined(config_path: Path | None, data: str | None) -> Iterator[CheckResul
     yield from _configuration(path, config, notes.texts)
     yield from checkup.certificate(config)
     yield from checkup.time_service(SystemClock().wall(), is_synchronized())
+    if config.cluster.log is not None:
+        with importing():
+            from retain.api.cli import checkup_node
+        yield from checkup_node.node(config)
     folder = Path(config.storage.data).absolute()
     try:
         yield from checkup.folder_access(folder)

@@ -1,8 +1,8 @@
 """The shared log in a PostgreSQL database.
 
 `shared` implements the interface, `connection` talks to the server, `demands` checks the server's settings,
-and `tables` has the tables. It needs psycopg, which the extra `cluster` brings; nothing else
-imports this package, so that a server without a cluster never loads psycopg.
+`survey` reports all that is wrong with them, and `tables` has the tables. It needs psycopg, which the extra
+`cluster` brings; nothing else imports this package, so that a server without a cluster never loads psycopg.
 """
 
 from __future__ import annotations

@@ -135,3 +135,8 @@ def connect(address: str, patience: float) -> PatientConnection:
     connection.patience = patience
     connection.add_notice_handler(connection.hear)
     return connection
+
+
+def reason(error: psycopg.Error) -> str:
+    """Return psycopg's words on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import psycopg
@@ -60,6 +61,16 @@ _ASK: Final = """
 """
 
 
+class Finding(NamedTuple):
+    """What is wrong with a server, and what an operator can do."""
+
+    found: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.found}; {self.advice}"
+
+
 def ask(connection: psycopg.Connection[TupleRow]) -> Server:
     """Return what the server reports about itself.
 
@@ -95,32 +106,41 @@ def refuse(server: Server) -> None:
         BadTarget: The message says what to change.
 
     """
+    for one in refusals(server):
+        raise BadTarget(str(one))
+
+
+def refusals(server: Server) -> Iterator[Finding]:
+    """Yield why no node can use this server."""
     for name, value in (("fsync", server.fsync), ("full_page_writes", server.full_page_writes)):
         if value != "on":
-            raise BadTarget(
+            yield Finding(
                 f"the shared log's server runs with {name} = {value}: a power cut would lose what was "
-                f"committed; set {name} = on in postgresql.conf and restart PostgreSQL"
+                "committed",
+                f"set {name} = on in postgresql.conf and restart PostgreSQL",
             )
     if server.synchronous_commit != "on" or server.client_min_messages != "warning":
-        raise BadTarget(
+        yield Finding(
             "the connection to the shared log lost its settings (synchronous_commit = "
             f"{server.synchronous_commit}, client_min_messages = {server.client_min_messages}): a pooler is "
-            "in between; connect to PostgreSQL itself"
+            "in between",
+            "connect to PostgreSQL itself",
         )
     if server.superuser:
-        raise BadTarget(
-            f"the shared log's role {server.role} is a superuser, whom no rule limits; make one that "
-            "owns its database only: CREATE ROLE retain LOGIN; ALTER DATABASE … OWNER TO retain"
+        yield Finding(
+            f"the shared log's role {server.role} is a superuser, whom no rule limits",
+            "make one that owns its database only: CREATE ROLE retain LOGIN; ALTER DATABASE … OWNER TO "
+            "retain",
         )
-    if server.signals:
-        raise BadTarget(
-            f"the shared log's role {server.role} may end other sessions; "
-            f"REVOKE pg_signal_backend FROM {server.role}"
+    elif server.signals:  # a superuser is a member of every role
+        yield Finding(
+            f"the shared log's role {server.role} may end other sessions",
+            f"REVOKE pg_signal_backend FROM {server.role}",
         )
     if server.parameters != 0 and _logs_statements(server):
-        raise BadTarget(
-            "the shared log's server writes statements with their parameters to its log, contents included; "
-            f"as a superuser: ALTER ROLE {server.role} SET log_parameter_max_length = 0"
+        yield Finding(
+            "the shared log's server writes statements with their parameters to its log, contents included",
+            f"as a superuser: ALTER ROLE {server.role} SET log_parameter_max_length = 0",
         )
 
 
@@ -133,30 +153,45 @@ def _logs_statements(server: Server) -> bool:
     )
 
 
-def warn(server: Server) -> list[str]:
-    """Return warnings about this server for the operator, one sentence each."""
+def warn(server: Server) -> list[Finding]:
+    """Return warnings about this server for the operator."""
     found = []
     if not server.standbys:
         found.append(
-            "The shared log's server has no synchronous standby (synchronous_standby_names is empty): losing "
-            "its disk loses the records that no node has written yet"
+            Finding(
+                "the shared log's server has no synchronous standby (synchronous_standby_names is empty): "
+                "losing its disk loses the records that no node has written yet",
+                "add a standby and name it: synchronous_standby_names = 'ANY 1 (db2, db3)'",
+            )
         )
     if server.checksums != "on":
-        found.append("The shared log's server has no data checksums: enable them with pg_checksums --enable")
+        found.append(
+            Finding(
+                "the shared log's server has no data checksums",
+                "stop PostgreSQL and enable them: pg_checksums --enable",
+            )
+        )
     if not (server.switches and server.checkpoints):
         found.append(
-            "Erased contents stay in the shared log's WAL until PostgreSQL recycles it by itself; as "
-            f"a superuser: GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {server.role}; "
-            f"GRANT pg_checkpoint TO {server.role}"
+            Finding(
+                "erased contents stay in the shared log's WAL until PostgreSQL recycles it by itself",
+                f"as a superuser: GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {server.role}; "
+                f"GRANT pg_checkpoint TO {server.role}",
+            )
         )
     if server.recycles == "on":
         found.append(
-            "The shared log's server reuses old WAL files as they are, erased contents included: set "
-            "wal_recycle = off"
+            Finding(
+                "the shared log's server reuses old WAL files as they are, erased contents included",
+                "set wal_recycle = off",
+            )
         )
     if server.retained > 0 or server.slots > 0:
         found.append(
-            f"The shared log's server keeps old WAL (wal_keep_size {server.retained} MB, {server.slots} "
-            "unused replication slots): erased contents stay in it for as long"
+            Finding(
+                f"the shared log's server keeps old WAL (wal_keep_size {server.retained} MB, {server.slots} "
+                "unused replication slots): erased contents stay in it for as long",
+                "set wal_keep_size = 0, and drop slots that no standby uses: pg_drop_replication_slot",
+            )
         )
     return found

@@ -20,6 +20,7 @@ from retain.journal.shared.postgres.connection import (
     PatientConnection,
     complete,
     connect,
+    reason,
 )
 
 _NOTHING = bytes(16)
@@ -213,12 +214,12 @@ class PostgresShared:
             raise BadTarget(_NO_LOG) from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise BadTarget(
-                f"the shared log's role may not do what a node needs ({_words(error)}); it must own its "
+                f"the shared log's role may not do what a node needs ({reason(error)}); it must own its "
                 "database, or the schema retain and all in it: ALTER DATABASE … OWNER TO …"
             ) from error
         except psycopg.Error as error:
             self.close()
-            raise Unsettled(f"the shared log did not answer '{call}': {_words(error)}") from error
+            raise Unsettled(f"the shared log did not answer '{call}': {reason(error)}") from error
 
     def _connected(self) -> PatientConnection:
         known = self._connection
@@ -236,7 +237,7 @@ class PostgresShared:
         except BaseException:
             connection.close()
             raise
-        for sentence in demands.warn(server):
+        for sentence in map(str, demands.warn(server)):
             if sentence not in _told:
                 _told.add(sentence)
                 LOG.warning(sentence)
@@ -318,14 +319,10 @@ class PostgresShared:
             self._connection.execute("CHECKPOINT")
         except psycopg.Error as error:
             self.close()
-            LOG.warning("the shared log's WAL is recycled later", extra={"facts": {"why": _words(error)}})
+            LOG.warning("the shared log's WAL is recycled later", extra={"facts": {"why": reason(error)}})
 
 
 _NO_LOG = "no shared log was begun in this database; begin it from a node's data folder: retain node init"
-
-
-def _words(error: psycopg.Error) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _head(row: TupleRow) -> SharedHead:
