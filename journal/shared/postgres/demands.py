@@ -61,7 +61,7 @@ _ASK: Final = """
 """
 
 
-class Finding(NamedTuple):
+class ServerFinding(NamedTuple):
     """What is wrong with a server, and what an operator can do."""
 
     found: str
@@ -110,35 +110,35 @@ def refuse(server: Server) -> None:
         raise BadTarget(str(one))
 
 
-def refusals(server: Server) -> Iterator[Finding]:
+def refusals(server: Server) -> Iterator[ServerFinding]:
     """Yield why no node can use this server."""
     for name, value in (("fsync", server.fsync), ("full_page_writes", server.full_page_writes)):
         if value != "on":
-            yield Finding(
+            yield ServerFinding(
                 f"the shared log's server runs with {name} = {value}: a power cut would lose what was "
                 "committed",
                 f"set {name} = on in postgresql.conf and restart PostgreSQL",
             )
     if server.synchronous_commit != "on" or server.client_min_messages != "warning":
-        yield Finding(
+        yield ServerFinding(
             "the connection to the shared log lost its settings (synchronous_commit = "
             f"{server.synchronous_commit}, client_min_messages = {server.client_min_messages}): a pooler is "
             "in between",
             "connect to PostgreSQL itself",
         )
     if server.superuser:
-        yield Finding(
+        yield ServerFinding(
             f"the shared log's role {server.role} is a superuser, whom no rule limits",
             "make one that owns its database only: CREATE ROLE retain LOGIN; ALTER DATABASE … OWNER TO "
             "retain",
         )
     elif server.signals:  # a superuser is a member of every role
-        yield Finding(
+        yield ServerFinding(
             f"the shared log's role {server.role} may end other sessions",
             f"REVOKE pg_signal_backend FROM {server.role}",
         )
     if server.parameters != 0 and _logs_statements(server):
-        yield Finding(
+        yield ServerFinding(
             "the shared log's server writes statements with their parameters to its log, contents included",
             f"as a superuser: ALTER ROLE {server.role} SET log_parameter_max_length = 0",
         )
@@ -153,12 +153,12 @@ def _logs_statements(server: Server) -> bool:
     )
 
 
-def warn(server: Server) -> list[Finding]:
+def warn(server: Server) -> list[ServerFinding]:
     """Return warnings about this server for the operator."""
     found = []
     if not server.standbys:
         found.append(
-            Finding(
+            ServerFinding(
                 "the shared log's server has no synchronous standby (synchronous_standby_names is empty): "
                 "losing its disk loses the records that no node has written yet",
                 "add a standby and name it: synchronous_standby_names = 'ANY 1 (db2, db3)'",
@@ -166,14 +166,14 @@ def warn(server: Server) -> list[Finding]:
         )
     if server.checksums != "on":
         found.append(
-            Finding(
+            ServerFinding(
                 "the shared log's server has no data checksums",
                 "stop PostgreSQL and enable them: pg_checksums --enable",
             )
         )
     if not (server.switches and server.checkpoints):
         found.append(
-            Finding(
+            ServerFinding(
                 "erased contents stay in the shared log's WAL until PostgreSQL recycles it by itself",
                 f"as a superuser: GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {server.role}; "
                 f"GRANT pg_checkpoint TO {server.role}",
@@ -181,14 +181,14 @@ def warn(server: Server) -> list[Finding]:
         )
     if server.recycles == "on":
         found.append(
-            Finding(
+            ServerFinding(
                 "the shared log's server reuses old WAL files as they are, erased contents included",
                 "set wal_recycle = off",
             )
         )
     if server.retained > 0 or server.slots > 0:
         found.append(
-            Finding(
+            ServerFinding(
                 f"the shared log's server keeps old WAL (wal_keep_size {server.retained} MB, {server.slots} "
                 "unused replication slots): erased contents stay in it for as long",
                 "set wal_keep_size = 0, and drop slots that no standby uses: pg_drop_replication_slot",

@@ -10,10 +10,10 @@ import psycopg
 from retain.journal.errors import Unsettled
 from retain.journal.shared.postgres import demands
 from retain.journal.shared.postgres.connection import ANSWER_S, complete, connect, reason
-from retain.journal.shared.postgres.demands import Finding
+from retain.journal.shared.postgres.demands import ServerFinding
 
 
-class Survey(NamedTuple):
+class ServerSurvey(NamedTuple):
     """What was found.
 
     Attributes:
@@ -24,11 +24,11 @@ class Survey(NamedTuple):
     """
 
     version: str
-    refusals: list[Finding]
-    warnings: list[Finding]
+    refusals: list[ServerFinding]
+    warnings: list[ServerFinding]
 
 
-def survey(url: str, patience: float = ANSWER_S) -> Survey:
+def survey(url: str, patience: float = ANSWER_S) -> ServerSurvey:
     """Return what a node would find at its start.
 
     Args:
@@ -47,4 +47,4 @@ def survey(url: str, patience: float = ANSWER_S) -> Survey:
     except psycopg.Error as error:
         raise Unsettled(f"the shared log does not answer: {reason(error)}") from error
     version = f"{number // 10000}.{number % 10000}"
-    return Survey(version, list(demands.refusals(server)), demands.warn(server))
+    return ServerSurvey(version, list(demands.refusals(server)), demands.warn(server))

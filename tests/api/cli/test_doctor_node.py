@@ -177,9 +177,9 @@ def test_each_demand_has_words_and_a_next_step(
 ) -> None:
     from retain.journal.shared.postgres import demands, survey
 
-    def answered(url: str) -> survey.Survey:
+    def answered(url: str) -> survey.ServerSurvey:
         reported = sound()._replace(**wrong)
-        return survey.Survey("15.18", list(demands.refusals(reported)), demands.warn(reported))
+        return survey.ServerSurvey("15.18", list(demands.refusals(reported)), demands.warn(reported))
 
     monkeypatch.setattr(survey, "survey", answered)
     configure(folder, "postgresql:///none?host=/nowhere")
