@@ -216,20 +216,20 @@ class BlobInterface:
     async def _check_meaning(self, request: Request, address: Address, batch: Call) -> None:
         """Refuse a path inside a batch that names two blobs. Raises AzureError InvalidInput.
 
-        Some clients write the account in front of these paths and some do not. Where the account has a
-        container of its own name, `/name/rest` is a blob with or without it, and a deletion cannot be taken
-        back.
+        Some clients write the account, or its secondary location, in front of these paths and some do not.
+        Where the account has a container of that name, `/name/rest` is a blob with or without it, and a
+        deletion cannot be taken back.
         """
-        account = address.account
-        if not batch.address.path_style or request.segments()[0] != account:
+        account, first = address.account, request.segments()[0]
+        if not batch.address.path_style or split_location(first)[0] != account:
             return
-        if batch.address.container not in (None, account):
+        if batch.address.container not in (None, first):
             return  # it could only be the container's with the account in front
-        own = await self._engine.read(lambda state, _: state.blobs.find(account, account))
+        own = await self._engine.read(lambda state, _: state.blobs.find(account, first))
         if own is not None:
             raise AzureError(
                 "InvalidInput",
-                message=f"The account has a container that is also called {account}, so this path names two "
+                message=f"The account has a container that is also called {first}, so this path names two "
                 "blobs: with the account in front, or without. Send this request alone, not in a batch.",
             )
 

@@ -29,6 +29,7 @@ class Caller:
         family_name: Last name where the method knows one.
         until: The moment from which the credential is no longer valid, nanoseconds since the epoch; None
             where it has no end.
+        verified_by: The hash that a password was verified against; empty for other methods.
 
     """
 
@@ -39,6 +40,7 @@ class Caller:
     given_name: str | None = None
     family_name: str | None = None
     until: int | None = field(default=None, compare=False)
+    verified_by: str = field(default="", compare=False, repr=False)
 
     @property
     def actor(self) -> str:

@@ -110,9 +110,11 @@ class Identity:
         return bool(self._users)
 
     def is_known(self, caller: Caller) -> bool:
-        """Return whether a caller who logged in with a password is still a user, with the same roles."""
+        """Return whether who logged in with a password is still a user, with that one and the same roles."""
         user = self._users.get(caller.name)
-        return caller.method is not Method.BASIC or (user is not None and user.roles == caller.roles)
+        return caller.method is not Method.BASIC or (
+            user is not None and (user.roles, user.password_hash) == (caller.roles, caller.verified_by)
+        )
 
     @property
     def has_tokens(self) -> bool:

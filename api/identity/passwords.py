@@ -215,7 +215,7 @@ class Passwords:
             log.warning("failed login", extra={"facts": {"user": user and user.name, "address": address}})
             return None
         self._throttle.succeeded(address, name)
-        caller = Caller(user.name, user.roles, Method.BASIC)
+        caller = Caller(user.name, user.roles, Method.BASIC, verified_by=stored)
         self._memory.remember(self._digest(user, name, password), caller)
         return caller
 

@@ -14,7 +14,7 @@ from retain.api.blobs.sas import shared_key
 from retain.api.blobs.sas import verify as sas
 from retain.api.blobs.sas.fields import is_version
 from retain.api.blobs.sas.token import Token, parse_token
-from retain.api.blobs.wire.address import Address
+from retain.api.blobs.wire.address import SECONDARY, Address
 from retain.api.blobs.wire.errors import AzureError, invalid_header, missing_header
 from retain.api.blobs.wire.query import Query
 from retain.api.blobs.xml.service_properties import ServiceProperties
@@ -99,10 +99,9 @@ async def authenticate(
     if version is None:
         raise missing_header("x-ms-version")
     pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.raw_headers]
-    path = request.raw_path
-    # Azurite, and so the clients that work with it, sign the primary's path for a read at the secondary.
-    other = path.replace(b"-secondary", b"", 1) if address.secondary and address.path_style else None
-    signed = shared_key.Signed(request.method, path, request.raw_query, pairs, other)
+    signed = shared_key.Signed(
+        request.method, request.raw_path, request.raw_query, pairs, _primary_path(request, address)
+    )
     shared_key.verify(parsed, signed, address.account, keys, version, engine.wall())
     return Authenticated(sas.KEY_GRANT, version, "shared key")
 
@@ -151,6 +150,19 @@ def _policy(state: State, account: str, container: str, name: str) -> sas.Policy
 
 def _default_version(state: State, account: str) -> str | None:
     return ServiceProperties.stored(queries.service_properties(state.blobs, account)).default_version
+
+
+def _primary_path(request: Request, address: Address) -> bytes | None:
+    """Return the path of a read at the secondary as Azurite's clients sign it: the primary's.
+
+    None if the path does not begin with the location as clients write it, unescaped: what a signature covers
+    must not depend on what stands elsewhere in the path.
+    """
+    account = f"/{address.account}".encode()
+    location = account + SECONDARY.encode()
+    if not address.path_style or not address.secondary or not request.raw_path.startswith(location):
+        return None
+    return account + request.raw_path.removeprefix(location)
 
 
 def _target(address: Address, query: Query) -> sas.SignedResource:

@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 ROOT: Final = "$root"
 """The container of blobs directly below the account."""
 
-_SECONDARY: Final = "-secondary"
+SECONDARY: Final = "-secondary"
+"""Follows the account in the name of its secondary location."""
+
 _CONTAINER_TYPES: Final = frozenset({"container", "account"})
 
 
@@ -43,7 +45,7 @@ def split_location(label: str) -> tuple[str, bool]:
 
     No account has a hyphen in its name.
     """
-    return label.removesuffix(_SECONDARY), label.endswith(_SECONDARY)
+    return label.removesuffix(SECONDARY), label.endswith(SECONDARY)
 
 
 def parse_in_batch(segments: Sequence[str], batch: Address, restype: str | None, comp: str | None) -> Address:

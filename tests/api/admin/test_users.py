@@ -15,6 +15,7 @@ from retain.engine.audit.backups import others
 from retain.engine.audit.log import Filter, log
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.console import PASSWORD, USERS, console
+from tests.kit.passwords import cheap_hash
 
 HASH = USERS[0].password
 CONFIGURED = User("ann", HASH, frozenset({"Auditor"}))
@@ -160,3 +161,18 @@ async def test_a_user_whose_role_was_taken_signs_in_anew() -> None:
         await users.remove(actor="cli", name="nina")
         await users.add(actor="cli", name="nina", password=HASH, roles=["Auditor"])
         assert (await browser.get("/console/tokens")).status == 303
+
+
+async def test_a_user_with_another_password_signs_in_anew() -> None:
+    """Who removes a user and adds them again, with no request in between, wants the old sessions to end."""
+    async with console(Config()) as server:
+        users = server.administration.users
+        await users.add(actor="cli", name="nina", password=HASH, roles=["Administrator"])
+        browser = server.browser()
+        await browser.sign_in("nina")
+        assert (await browser.get("/console/tokens")).status == 200
+        await users.remove(actor="cli", name="nina")
+        await users.add(actor="cli", name="nina", password=cheap_hash("another"), roles=["Administrator"])
+        assert (await browser.get("/console/tokens")).status == 303
+        assert (await browser.sign_in("nina")).status == 403
+        assert (await browser.sign_in("nina", "another")).status == 303

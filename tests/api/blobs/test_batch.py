@@ -277,6 +277,23 @@ async def test_a_path_that_names_two_blobs_is_refused(client: BlobClient, path: 
     assert sub.status == 202, "in a batch of another container it names one"
 
 
+async def test_a_path_that_may_name_the_secondary_location_is_refused(client: BlobClient) -> None:
+    """With a container called like that location, `/tenant-secondary/recordings/x` is a blob of that one."""
+    own = f"{ACCOUNT}-secondary"
+    await client.create(own)
+    for container, name in [(own, "recordings/x"), ("recordings", "x")]:
+        assert (await client.put(name, b"1", container=container)).status == 201
+    target = f"/{own}/recordings/x"
+    body = whole(part(f"DELETE {target}", signed(client, "DELETE", target)))
+    [sub] = answers_of(await send(client, IN_ACCOUNT, body))
+    assert (sub.status, sub.code) == (400, "InvalidInput")
+    assert own in sub.body
+    for container, name in [(own, "recordings/x"), ("recordings", "x")]:
+        assert (await client.get(name, container=container)).status == 200
+    [sub] = answers_of(await send(client, f"/{own}?restype=container&comp=batch", body))
+    assert (sub.status, sub.code) == (400, "InvalidInput")
+
+
 async def test_a_virtual_host_names_the_account() -> None:
     async with blob_client(host_suffixes=[".blob.core.test"]) as client:
         await client.create()

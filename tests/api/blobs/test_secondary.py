@@ -99,6 +99,17 @@ async def test_only_the_account_names_a_location(client):
         assert refused.code == "AuthenticationFailed"
 
 
+async def test_a_signature_over_another_blob_does_not_read_this_one(client):
+    """However the location is escaped, it is left out of the account's name only."""
+    await client.put("b-secondary", b"secret")
+    for account in ("/tenant%2Dsecondary", "/tenant%2dsecondary", "/%74enant-secondary", "/tenant-secondary"):
+        path = f"{account}/recordings/b-secondary"
+        assert (await signed(client, "GET", path)).body == b"secret"
+        for signs in (f"{account}/recordings/b", "/tenant/recordings/b"):
+            refused = await signed(client, "GET", path, signs=signs)
+            assert refused.code == "AuthenticationFailed"
+
+
 async def test_a_blob_is_copied_from_the_secondary(client):
     source = f"http://{HOST}/tenant-secondary/recordings/dir/a"
     copied = await client.send("PUT", "/recordings/b", [("x-ms-copy-source", source)])
