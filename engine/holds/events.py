@@ -44,8 +44,8 @@ class HoldEvent(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """Return the name of what is held, or its number."""
-        return subject_of(HoldKind(details["kind"]), details["names"]) or details["target"].hex()
+        """Return the name of what is held, or words with its number."""
+        return subject_of(HoldKind(details["kind"]), details["target"], details["names"])
 
 
 @fact

@@ -54,19 +54,19 @@ class HoldTarget(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """Its name as the audit log writes it; its number if it has none."""
-        return subject_of(self.kind, self.named()) or self.resource.hex()
+        """Its name as the audit log writes it; words with its number if it has none."""
+        return subject_of(self.kind, self.resource, self.named())
 
 
-def subject_of(kind: HoldKind, names: Mapping[str, Any]) -> str:
-    """Return a resource's name as the audit log writes it; empty if only its number is known."""
+def subject_of(kind: HoldKind, resource: bytes, names: Mapping[str, Any]) -> str:
+    """Return a resource's name as the audit log writes it; words with its number if only that is known."""
     match kind:
         case HoldKind.AREA:
             return AreaEvent.subject(names)
         case HoldKind.DOCUMENT:
             return SettingsEvent.subject(names)
         case HoldKind.RESOURCE:
-            return ""
+            return f"deleted resource {resource.hex()}"
         case _:
             return AccountEvent.subject(names)
 

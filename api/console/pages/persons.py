@@ -23,7 +23,8 @@ from retain.api.html.rendering import HEADERS
 from retain.api.identity.roles import ADMINISTRATORS, PERSONS, Role
 from retain.engine import Conflict, Invalid, NotFound
 from retain.engine.audit.dossier import Dossier
-from retain.engine.audit.log import Progress
+from retain.engine.audit.log import Filter, Progress
+from retain.engine.audit.timeline import Trail, page
 from retain.engine.core.time import DAY
 from retain.engine.holds import HoldKind
 from retain.engine.persons.end import HELD, LIVING
@@ -32,6 +33,7 @@ from retain.engine.persons.find import Selection, Subject, recorded
 PAGE: Final = "/console/persons"
 EXPORTERS: Final = ADMINISTRATORS
 """Who may export: an export is made of values."""
+_DELETED: Final = {"areas": "deleted area", "settings": "deleted document", "blobs": "deleted blob"}
 ROWS: Final = 500
 """Things that the page lists; all of them are counted, exported, held and erased."""
 
@@ -189,16 +191,35 @@ async def lift(call: PageCall) -> Response:
     lifted = await Rights(call.desk.engine).lift_hold(
         actor=call.actor, hold=(await call.form()).get("hold", "")
     )
-    subject = named(call.role, lifted)
+    evidence = call.desk.evidence
+    subject = named(call.role, await evidence.read(_deleted, evidence.trail, [lifted]), lifted)
     text = f"Lifted the hold on {subject}. Data that became due meanwhile is erased now."
     return call.go(f"{PAGE}#holds", Notice(text, "live"))
 
 
-def named(role: Role | None, target: Mapping[str, str]) -> str:
-    """Return the name of a target, in the form of `packed`, as this role may see it."""
+def named(role: Role | None, deleted: Mapping[str, str], target: Mapping[str, str]) -> str:
+    """Return the name of a target, in the form of `packed`, as this role may see it.
+
+    `deleted`: by number, the words for what has no name, as `_deleted` returns them.
+    """
+    if target["kind"] == HoldKind.RESOURCE:
+        return deleted.get(target["resource"], target["subject"])
     if target["kind"] != HoldKind.AREA:
         return target["subject"]
     return area_name(role, target["subject"], target["resource"])
+
+
+def _deleted(trail: Trail, holds: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the words for held resources that have no name any more, by number. Blocking."""
+    words: dict[str, str] = {}
+    for hold in holds:
+        if hold["kind"] == HoldKind.RESOURCE:
+            number = hold["resource"]
+            last = page(trail, Filter(number=number), rows=1).entries
+            kind = _DELETED.get(last[0].interface) if last else None
+            if kind is not None:
+                words[number] = f"{kind}, last record {last[0].seq:,}"
+    return words
 
 
 def erasable(things: Sequence[Thing]) -> list[Thing]:
@@ -257,6 +278,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         form = PersonForm(data=None if work is None else work.asked[1])
     going = erasable(things)
     holds = await Rights(call.desk.engine).list_holds(actor=call.actor)
+    evidence, shown = call.desk.evidence, holds[-ROWS:][::-1]
     return call.page(
         "persons.html",
         status=status,
@@ -268,7 +290,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         running=call.desk.evidence.bench.now,
         things=things,
         rows=ROWS,
-        named=partial(named, call.role),
+        named=partial(named, call.role, await evidence.read(_deleted, evidence.trail, shown)),
         packed=packed,
         may_export=call.role in EXPORTERS,
         going=going,
@@ -280,7 +302,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         living=LIVING,
         held=HELD,
         sure=confirmation(len(going)),
-        holds=holds[-ROWS:][::-1],
+        holds=shown,
         hold_count=len(holds),
         audit=call.desk.config.retention.audit_days * DAY,
         hours=call.desk.config.retention.erase_within_hours,

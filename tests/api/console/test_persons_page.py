@@ -14,7 +14,7 @@ import trio
 
 from retain.api.html.filters import in_zone
 from retain.engine import Inline
-from retain.engine.areas import CreateArea
+from retain.engine.areas import CreateArea, DeleteArea
 from retain.engine.audit.log import Filter, log
 from retain.engine.blobs.commands import DeleteBlob, PutBlob
 from retain.engine.blobs.entries import ContentHeaders
@@ -227,6 +227,33 @@ async def test_names_go_too_if_that_was_ticked_and_later_is_later() -> None:
         sent = {"found": number, "sure": "erase 1 resource", "names": "yes"}
         await browser.send(f"{PAGE}/erase", sent, PAGE)
         assert all("details" in one.erased for one in log(server.engine.disk, Filter(number=BLOB.hex())))
+
+
+async def test_a_hold_on_what_is_deleted_says_what_it_was() -> None:
+    async with console() as server:
+        await fill(server)
+        await server.engine.submit(DeleteArea(actor="gms", name="cart", user="4711"))
+        await server.engine.submit(
+            DeleteBlob(actor="cli", account="mytenant", container="recordings", name="2026/../4711.wav")
+        )
+        last = {
+            one.hex(): list(log(server.engine.disk, Filter(number=one.hex())))[-1].seq for one in (AREA, BLOB)
+        }
+        browser = await server.signed_in()
+        _, number = await found(browser)
+        await browser.send(f"{PAGE}/hold", {"found": number, "reason": "case 7"}, PAGE)
+        text = (await browser.get(PAGE)).text.partition('id="holds"')[2]
+        area, blob = (
+            f"deleted area, last record {last[AREA.hex()]}",
+            f"deleted blob, last record {last[BLOB.hex()]}",
+        )
+        assert sorted(re.findall(r"the hold on ([^<]+)</span></button>", text)) == [area, blob]
+        assert AREA.hex() not in text
+        (timeline,) = {one.subject for one in log(server.engine.disk, Filter()) if AREA.hex() in one.subject}
+        assert timeline == f"deleted resource {AREA.hex()}"
+        hold = re.findall(r'name="hold" value="([0-9a-f]{32})"', text)[-1]
+        await browser.send(f"{PAGE}/lift", {"hold": hold}, PAGE)
+        assert "Lifted the hold on deleted " in (await browser.get(PAGE)).text
 
 
 async def test_a_hold_keeps_what_was_found_until_it_is_lifted() -> None:

@@ -126,7 +126,7 @@ def test_the_audit_log_names_what_was_held(desk: HoldDesk) -> None:
         f"{ACCOUNT}/recordings/call.opus",
         f"{ACCOUNT}/recordings",
         ACCOUNT,
-        (b"gone" * 4).hex(),
+        f"deleted resource {(b'gone' * 4).hex()}",
     ]
     desk.verify()
 
@@ -184,7 +184,7 @@ def test_a_number_finds_the_living_thing(desk: HoldDesk) -> None:
     for kind, resource in found.items():
         assert desk.hold(HoldKind.RESOURCE, resource=resource).target.kind is kind
     unknown = desk.hold(HoldKind.RESOURCE, resource=b"?" * 16).target
-    assert (unknown.kind, unknown.subject) == (HoldKind.RESOURCE, (b"?" * 16).hex())
+    assert (unknown.kind, unknown.subject) == (HoldKind.RESOURCE, f"deleted resource {b'?'.hex() * 16}")
     desk.verify()
 
 
