@@ -18,8 +18,15 @@ BOTH = Part.DETAILS | Part.CONTENT
 
 def main() -> None:
     FOLDER.mkdir()
+    write(FOLDER)
+    text = describe(plain_reader.read(files_of(FOLDER)))
+    FOLDER.with_suffix(".txt").write_text(text, encoding="utf-8")
+
+
+def write(folder: Path) -> None:
+    """Write the journal into an empty folder."""
     options = JournalOptions(segment_bytes=8192, reserve_bytes=16384, ballast_bytes=0)
-    journal = open_journal(RealDisk(FOLDER), lambda _: None, options=options, entropy=counting_entropy())
+    journal = open_journal(RealDisk(folder), lambda _: None, options=options, entropy=counting_entropy())
     fill(journal, 30, records=3, size=300)
     journal.erase([(seq, BOTH) for seq in range(1, 70) if seq % 5], 3, T0 + 200)
     journal.rewrite(1)
@@ -30,9 +37,7 @@ def main() -> None:
     while journal.build_index():
         pass
     journal.close()
-    (FOLDER / "lock").unlink()
-    text = describe(plain_reader.read(files_of(FOLDER)))
-    FOLDER.with_suffix(".txt").write_text(text, encoding="utf-8")
+    (folder / "lock").unlink()
 
 
 if __name__ == "__main__":
