@@ -156,10 +156,12 @@ class TestBelieved:
             ({"preferred_username": "p", "email": "e"}, "p"),
             ({"email": "e"}, "e"),
             ({}, "ann"),
+            ({"user_name": "", "email": "e"}, "e"),
+            ({"user_name": 7, "preferred_username": None, "email": ["e"]}, "ann"),
         ],
     )
     async def test_the_first_claim_that_names_the_user_counts(
-        self, claims: dict[str, str], name: str
+        self, claims: dict[str, Any], name: str
     ) -> None:
         assert (await call(make(Source()), sign({**CLAIMS, **claims}))).name == name
 
