@@ -154,6 +154,37 @@ async def test_the_largest_document_can_be_stated_and_restated() -> None:
             await put(engine, Place("app", 2, "d" * 1_100_000, "ann"), {})
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a\0b"])
+async def test_a_configuration_that_no_address_names_is_made_at_no_depth(name: str) -> None:
+    async with open_memory_engine() as engine:
+        for command, body, path in (
+            (PostValue, {"good": {}, name: {}}, ()),
+            (PutValue, {name: {}}, ()),
+            (MergeValue, {name: {}}, ()),
+            (PutValue, {}, (name,)),
+        ):
+            with pytest.raises(Invalid) as refused:
+                await engine.submit(command(body=EncodedValue.of(body), **facts(DEVICE, path)))
+            assert refused.value.reason == "name"
+        assert DEVICE not in engine.state.settings.documents
+
+
+@pytest.mark.parametrize("value", [5, "x", [], None])
+@pytest.mark.parametrize("path", [(), ("c",)])
+async def test_what_an_import_brought_is_restored_only_if_it_may_be_written(
+    value: object, path: tuple[str, ...]
+) -> None:
+    """An import may hold any value; at global level a configuration is an object."""
+    async with open_memory_engine() as engine:
+        await put(engine, GLOBAL, {"c": {}})
+        whose = engine.state.settings.documents[GLOBAL].resource
+        body = EncodedValue.of(value if path else {"c": value})
+        with pytest.raises(Invalid) as refused:
+            await engine.submit(RestoreValue(body=body, whose=whose, **facts(GLOBAL, path)))
+        assert refused.value.reason == "object"
+        assert engine.state.settings.documents[GLOBAL].value == {"c": {}}
+
+
 async def test_a_patch_of_a_large_document_costs_what_a_patch_of_a_small_one_costs() -> None:
     """In memory as many bytes as in the journal."""
     costs = []
