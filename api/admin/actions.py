@@ -27,6 +27,7 @@ from retain.api.admin.tenants import KEYS, Tenants, encoded
 from retain.api.admin.users import Users
 from retain.api.config.checks import container_names
 from retain.api.config.load import Config
+from retain.api.config.wildcards import listens_everywhere, openable
 from retain.api.identity import identity_options
 from retain.api.notifications.notifier import Notifier
 from retain.engine import Engine, Invalid
@@ -46,6 +47,8 @@ off.
 """
 RETAIN: Final = "retain"
 """The actor of actions for the configuration, in the audit log."""
+
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class Administration:
@@ -171,8 +174,7 @@ class Administration:
     def url_of(self, account: str, base: str | None = None) -> str:
         """Return the account's URL, without a slash at its end; `base` is how a client reached the server."""
         server, suffixes = self._config.server, self._config.blobs.host_suffixes
-        scheme = "https" if server.tls_certificate else "http"
-        base = server.external_url or base or self.listens_at or f"{scheme}://{server.bind}"
+        base = server.external_url or base or openable(self._listens_at())
         if suffixes:
             scheme, _, rest = base.partition("://")
             port = rest.partition("/")[0].rpartition(":")[2]
@@ -190,14 +192,23 @@ class Administration:
                 f"{url} is not how clients reach this server: server.behind_proxy is set and "
                 "server.external_url is not. Set external_url to the proxy's address, https:// included"
             )
-        if urlsplit(url).hostname in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
-            return f"{url} is not an address that clients can use; set server.external_url"
         if urlsplit(url).port == 0:
             return (
                 f"{url} has no port: server.bind takes any free one, and no server listens. Run the command "
                 "again while the server runs, or set server.external_url"
             )
+        if urlsplit(url).hostname in _LOOPBACK and listens_everywhere(self._listens_at()):
+            return (
+                f"{url} opens on this machine only. The server listens on all addresses: set "
+                "server.external_url to the one that clients use"
+            )
         return None
+
+    def _listens_at(self) -> str:
+        """Return the base URL of the address that the server listens on, or is configured to."""
+        server = self._config.server
+        scheme = "https" if server.tls_certificate else "http"
+        return self.listens_at or f"{scheme}://{server.bind}"
 
     async def _port_taken(self) -> None:
         """Wait until a starting server has the port that URLs name, if the kernel chooses it."""

@@ -9,6 +9,11 @@ from collections.abc import Iterable
 
 from retain.api.http.message import Request, Response
 
+#: The headers of this interface that a page may read beside those that the Fetch standard always allows.
+_EXPOSED = (
+    "Access-Control-Expose-Headers",
+    "Accept-Ranges, Content-Disposition, Content-Range, Retry-After, X-Request-Id",
+)
 _PREFLIGHT = [
     ("Access-Control-Allow-Methods", "GET,POST,DELETE,OPTIONS"),
     ("Access-Control-Allow-Headers", "gms_user, content-type, authorization"),
@@ -32,12 +37,12 @@ class Cors:
         if not self._origins:
             return
         if "*" in self._origins:
-            response.headers.append(("Access-Control-Allow-Origin", "*"))
+            response.headers += [("Access-Control-Allow-Origin", "*"), _EXPOSED]
             return
         response.headers.append(("Vary", "Origin"))
         origin = request.header("origin")
         if origin in self._origins:
-            response.headers.append(("Access-Control-Allow-Origin", origin))
+            response.headers += [("Access-Control-Allow-Origin", origin), _EXPOSED]
 
     def preflight(self, request: Request, response: Response) -> None:
         """Add the headers that a preflight needs before a request with `gms_user`."""

@@ -17,6 +17,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import click
 import trio
@@ -35,6 +36,7 @@ from retain.api.cli.progress import record_progress
 from retain.api.config.credentials import is_credential
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
+from retain.api.config.wildcards import listens_everywhere, openable
 from retain.api.console import READ_UNDER
 from retain.api.console.figures.traffic import Traffic
 from retain.api.http.message import Mounted
@@ -368,12 +370,20 @@ def can_log_in(config: Config, users: Collection[str]) -> bool:
     return bool(users) or any(ways)
 
 
+def _listening(url: str) -> str:
+    line = f"Retain listens on {click.style(url, bold=True)}"
+    return f"{line} (all addresses of this machine)" if listens_everywhere(url) else line
+
+
 def show(app: App, urls: Sequence[str], notices: Sequence[str], users: Collection[str]) -> None:
     """Print the first screen: the server's addresses and a curl command for each interface."""
-    base = app.config.server.external_url or urls[0]
-    lines = [f"Retain listens on {click.style(url, bold=True)}" for url in urls]
+    external = app.config.server.external_url
+    base = external or openable(urls[0])
+    lines = [_listening(url) for url in urls]
     lines.append(f"Data in {Path(app.config.storage.data).resolve()}")
     lines += [click.style(f"Note: {notice}", fg="yellow") for notice in notices]
+    if external is None and base != urls[0]:
+        lines.append(f"On other machines, replace {urlsplit(base).hostname} with the name of this one.")
     for interface in app.interfaces:
         if interface.example is not None:
             lines += ["", click.style(f"{interface.name}:", bold=True), f"  {interface.example(base)}"]

@@ -28,6 +28,7 @@ from retain.api.config.interfaces import AreasConfig, BlobsConfig, SettingsConfi
 from retain.api.config.notifications import WebhookConfig, contradiction
 from retain.api.config.server import LogConfig, OperationsConfig, ServerConfig
 from retain.api.config.storage import AuditConfig, RetentionConfig, StorageConfig
+from retain.api.config.wildcards import is_wildcard
 
 __all__ = [
     "AreasConfig",
@@ -343,7 +344,7 @@ def _check_link(cluster: ClusterConfig, source: str) -> None:
         address = getattr(cluster, key)
         if address is not None and split_bind(address)[1] == 0:
             raise ConfigError(source, f"cluster.{key}", "needs a port: the other nodes must know it")
-    if not _is_wildcard(cluster.address):
+    if not is_wildcard(split_bind(cluster.address)[0]):
         return
     if cluster.announce is None:
         reason = (
@@ -356,13 +357,6 @@ def _check_link(cluster: ClusterConfig, source: str) -> None:
             "reach this node"
         )
     raise ConfigError(source, "cluster.announce", reason)
-
-
-def _is_wildcard(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(split_bind(address)[0]).is_unspecified
-    except ValueError:
-        return False  # a name
 
 
 def is_loopback(host: str) -> bool:

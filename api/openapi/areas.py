@@ -29,6 +29,7 @@ _COMMON: Final = (
     "X-Content-Type-Options",
     "X-Request-Id",
     "Access-Control-Allow-Origin",
+    "Access-Control-Expose-Headers",
     "Vary",
 )
 _JSON: Final = "application/json;charset=utf-8"
@@ -181,6 +182,7 @@ def _status() -> Doc:
 
 _PAGE_HEADERS: Final = (
     "Access-Control-Allow-Origin",
+    "Access-Control-Expose-Headers",
     "Vary",
     "Cache-Control",
     "Content-Security-Policy",

@@ -296,11 +296,37 @@ async def test_no_token_is_made_for_an_address_behind_a_proxy(
                 assert ("spr=https" in token["token"]) is token["url"].startswith("https:")
 
 
-@pytest.mark.parametrize("bind", ["0.0.0.0:8080", "[::]:8080"])
-async def test_a_wildcard_is_no_address_for_clients(bind: str) -> None:
-    async with opened(Config(server=ServerConfig(bind=bind, insecure_bind=True))) as (_, office):
+@pytest.mark.parametrize(
+    ("bind", "listens_at", "url"),
+    [
+        ("0.0.0.0:8080", None, "http://127.0.0.1:8080/mytenant"),
+        ("[::]:8080", None, "http://[::1]:8080/mytenant"),
+        ("0.0.0.0:0", "http://0.0.0.0:4711", "http://127.0.0.1:4711/mytenant"),
+        ("127.0.0.1:8080", "https://[::]:443", "https://[::1]:443/mytenant"),  # a socket from systemd
+    ],
+)
+async def test_nobody_is_sent_to_a_wildcard(bind: str, listens_at: str | None, url: str) -> None:
+    """The URL opens on this machine, and the notice says that it opens nowhere else."""
+    server = ServerConfig(bind=bind, insecure_bind=True)
+    async with opened(Config(server=server)) as (_, office):
+        office.listens_at = listens_at
         tenant = await office.add_tenant(actor=ACTOR, name="mytenant")
-        assert "not an address that clients can use" in tenant["notice"]
+        assert tenant["url"] == url
+        assert f"{url} opens on this machine only" in tenant["notice"]
+        asked = {"actor": ACTOR, "tenant": "mytenant", "expiry": EXPIRY}
+        for token in await office.create_tokens(**asked):
+            assert token["url"].startswith(url)
+            assert "opens on this machine only" in token["notice"]
+        for token in await office.create_tokens(**asked, base="http://retain.example.org:8080"):
+            assert token["url"].startswith("http://retain.example.org:8080/mytenant")
+            assert token["notice"] is None
+
+
+async def test_a_wildcard_with_an_external_url_needs_no_notice() -> None:
+    server = ServerConfig(bind="0.0.0.0:8080", insecure_bind=True, external_url="https://retain.example.org")
+    async with opened(Config(server=server)) as (_, office):
+        tenant = await office.add_tenant(actor=ACTOR, name="mytenant")
+        assert (tenant["url"], tenant["notice"]) == ("https://retain.example.org/mytenant", None)
 
 
 async def test_a_port_of_the_kernels_choice_is_named_once_it_is_taken() -> None:

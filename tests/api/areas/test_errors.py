@@ -126,6 +126,7 @@ async def test_basic_credentials_guard_everything_but_preflights_and_the_status(
 
 APP = ("Origin", "https://app.example.org")
 GRANT = "Access-Control-Allow-Origin"
+EXPOSED = "Access-Control-Expose-Headers"
 
 
 async def test_without_configuration_no_origin_is_granted_anything(client: Client):
@@ -149,8 +150,9 @@ async def test_configured_origins_may_call():
         assert preflight.headers["Vary"] == "Origin"
         for answer in (await client.post("/60", {"k": "v"}, [APP]), await client.get("/unknown", [APP])):
             assert answer.headers[GRANT] == "https://app.example.org"
+            assert "X-Request-Id" in answer.headers[EXPOSED].split(", ")
         other = ("Origin", "https://app.example.org.evil.example")
-        assert GRANT not in (await client.get("/x", [other])).headers
+        assert not {GRANT, EXPOSED} & set((await client.get("/x", [other])).headers)
         refused = await client.send("OPTIONS", f"{STORAGE}/60", [other])
         assert "Access-Control-Allow-Methods" not in refused.headers
         assert GRANT not in (await client.get("/x")).headers
@@ -158,7 +160,9 @@ async def test_configured_origins_may_call():
 
 async def test_every_origin_may_call():
     async with areas_client(cors_allowed_origins=("*",)) as client:
-        assert (await client.get("/x", [APP])).headers[GRANT] == "*"
+        found = await client.get("/x", [APP])
+        assert found.headers[GRANT] == "*"
+        assert "X-Request-Id" in found.headers[EXPOSED].split(", ")
         answer = await client.send("OPTIONS", f"{STORAGE}/60", [APP])
         assert "Access-Control-Allow-Methods" in answer.headers
 

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from retain.api.admin.actions import Administration
-from retain.api.cli.assemble import assembled, check_tls, run
+from retain.api.cli.assemble import assembled, check_tls, run, show
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped
 from retain.api.cli.run_here import run_alone
 from retain.api.config.load import BlobsConfig, Config, ConfigError, ServerConfig, StorageConfig
@@ -143,3 +143,28 @@ def test_the_group_may_read_a_key_that_the_service_manager_handed_over(
             check_tls(config)
     else:
         check_tls(config)
+
+
+@pytest.mark.parametrize(
+    ("url", "external", "base"),
+    [
+        ("http://0.0.0.0:8080", None, "http://127.0.0.1:8080"),
+        ("https://[::]:443", None, "https://[::1]:443"),
+        ("http://0.0.0.0:8080", "https://retain.example.org", "https://retain.example.org"),
+        ("http://127.0.0.1:8080", None, "http://127.0.0.1:8080"),
+    ],
+)
+async def test_the_first_screen_shows_addresses_that_open(
+    url: str, external: str | None, base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Config(server=ServerConfig(external_url=external))
+    async with open_memory_engine() as engine:
+        administration = await Administration.open(engine, config)
+        show(assembled(engine, config, administration), [url], [], ())
+    first, *others = capsys.readouterr().out.splitlines()
+    everywhere = "127.0.0.1" not in url
+    assert first == f"Retain listens on {url}{' (all addresses of this machine)' if everywhere else ''}"
+    assert f"Console: {base}/console" in others
+    assert not [line for line in others if "0.0.0.0" in line or "[::]" in line]
+    named = [line for line in others if "On other machines" in line]
+    assert bool(named) is (everywhere and external is None)
