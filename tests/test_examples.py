@@ -51,6 +51,8 @@ NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rclone/copy.sh": (("rclone",), ()),
 }
 UNIT_TEST = "python/test_recordings.py"
+RECEIVER = "python/webhook_receiver.py"
+"""Run by tests/test_webhook_receiver.py."""
 RUNS = {".sh": "sh", ".py": sys.executable, ".mjs": "node", ".java": "java"}
 
 pytestmark = pytest.mark.slow
@@ -102,7 +104,7 @@ def test_every_program_is_on_the_page_and_is_run() -> None:
         for path in EXAMPLES.rglob("*")
         if path.is_file() and path.suffix not in (".md", ".pyc")
     }
-    assert found == {*NEEDS, "javascript/form.html", UNIT_TEST}
+    assert found == {*NEEDS, "javascript/form.html", UNIT_TEST, RECEIVER}
     assert found == set(re.findall(r"^### \[([^\]]+)\]\(\1\)$", PAGE, re.MULTILINE))
 
 
