@@ -69,7 +69,11 @@ class Member:
                 "authentication": {name: {"username": "postgres"} for name in ("superuser", "replication")},
                 "pgpass": str(folder / "pgpass"),
                 "pg_hba": [*trust, "host replication all 127.0.0.1/32 trust"],
-                "parameters": {"unix_socket_directories": str(folder)},
+                # What a killed server has in memory would stay there; mmap has it in the folder.
+                "parameters": {
+                    "unix_socket_directories": str(folder),
+                    "dynamic_shared_memory_type": "mmap",
+                },
             },
         }
         (folder / "patroni.yml").write_text(json.dumps(configuration))  # JSON is YAML
