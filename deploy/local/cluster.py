@@ -21,7 +21,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from databases import Database, Refused, check, follow, promote, start_all
+from databases import Database, Refused, check, claimed, follow, promote, start_all
 
 RETAIN = [sys.executable, "-P", "-m", "retain"]
 AGAIN_S = 15.0
@@ -63,7 +63,7 @@ class Node:
 
     def prepare(self, databases: list[Database], link: int) -> None:
         """Write its configuration."""
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         root = self.folder.parent
         text = NODE.format(
             port=self.port,
@@ -121,8 +121,10 @@ class Trial:
         self._primary = start_all(self.databases)
         secret = self._root / "secret"
         if not secret.exists():
-            secret.touch(mode=0o600)
-            secret.write_text(secrets.token_hex(32))
+            made = secret.with_name("secret.new")  # interrupted here, the next start makes it anew
+            made.touch(mode=0o600)
+            made.write_text(secrets.token_hex(32))
+            made.replace(secret)
         if self._primary.sql("SELECT to_regclass('retain.head') IS NULL") == "t":
             command: list[str | Path] = [*RETAIN, "node", "init", "--config", self.nodes[0].config]
             if (code := subprocess.run(command, check=False).returncode) != 0:
@@ -313,7 +315,6 @@ def _last(log: Path) -> str:
 
 
 def _run(root: Path, port: int) -> int:
-    root.mkdir(parents=True, exist_ok=True)
     check(root)
     with (root / "lock").open("w") as lock:
         try:
@@ -359,9 +360,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     try:
-        root = given.folder.resolve()
+        root = claimed(given.folder)
         return _promote(root) if given.what == "promote" else _run(root, given.port)
-    except Refused as error:
+    except (Refused, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
 

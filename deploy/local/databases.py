@@ -13,6 +13,8 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,51 @@ def user() -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres", "extra_groups": []}
 
 
+@contextmanager
+def as_user() -> Iterator[None]:
+    """Act on files as the user as whom PostgreSQL runs.
+
+    The folders of the servers are theirs: as root, a link in one of them would lead to any file.
+    """
+    if not user():
+        yield
+        return
+    entry, groups = pwd.getpwnam("postgres"), os.getgroups()
+    os.setgroups([])
+    os.setegid(entry.pw_gid)
+    os.seteuid(entry.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(os.getuid())
+        os.setegid(os.getgid())
+        os.setgroups(groups)
+
+
+def claimed(given: Path) -> Path:
+    """Return the folder of everything, resolved; make it if there is none.
+
+    Raises:
+        Refused: It is another user's, or others can write there: what is in it may be theirs.
+
+    """
+    given = given.absolute()
+    if given.is_symlink() and given.lstat().st_uid != os.getuid():
+        raise Refused(f"{given}: is another user's link: choose another folder with CLUSTER=")
+    folder = given.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700 if os.getuid() else 0o711, exist_ok=True)  # postgres reaches its own below it
+    found = folder.stat()
+    if found.st_uid != os.getuid():
+        raise Refused(f"{folder}: is another user's folder: choose another one with CLUSTER=")
+    if found.st_mode & 0o022:
+        raise Refused(
+            f"{folder}: other users can write there: choose another folder with CLUSTER=, or, if all that is "
+            f"in it is yours, chmod go-w {folder}"
+        )
+    return folder
+
+
 def check(folder: Path) -> None:
     """Refuse a folder that PostgreSQL cannot use."""
     if len(str(folder)) > LONGEST or not re.fullmatch(r"[\w./-]+", str(folder), re.ASCII):
@@ -138,9 +185,10 @@ class Database:
         )
         if quorum:
             text += QUORUM.format(names=", ".join(host.name for host in self._hosts))
-        (self.folder / "settings.conf").write_text(text)
         if user():
             shutil.chown(self.folder, "postgres", "postgres")
+        with as_user():
+            (self.folder / "settings.conf").write_text(text)
 
     def make(self) -> None:
         """Make it the first primary, with the role and the database of Retain."""
@@ -148,7 +196,7 @@ class Database:
         with self._making():
             self._run("initdb", "-D", self._data, "--no-locale", "--encoding=UTF8", "--auth=trust",
                       "--username=postgres", "--data-checksums")  # fmt: skip
-            with (self._data / "postgresql.conf").open("a") as file:
+            with as_user(), (self._data / "postgresql.conf").open("a") as file:
                 file.write("include '../settings.conf'\n")
             self.start()
             for statement in ROLE:
@@ -160,12 +208,14 @@ class Database:
         self.prepare(quorum=True)
         if self._data.exists():
             before = self.folder / "data.before"
-            shutil.rmtree(before, ignore_errors=True)
-            self._data.rename(before)
+            with as_user():
+                shutil.rmtree(before, ignore_errors=True)
+                self._data.rename(before)
         with self._making():
             self._run("pg_basebackup", "-D", self._data, "-h", primary.folder, "-U", "postgres",
                       "-c", "fast")  # fmt: skip
-            (self._data / "standby.signal").touch()
+            with as_user():
+                (self._data / "standby.signal").touch()
 
     def _making(self) -> _Incomplete:
         return _Incomplete(self.folder / "incomplete")
@@ -175,7 +225,9 @@ class Database:
         command: list[str | Path] = [self._programs / "postgres", "-D", self._data]
         if (setpriv := shutil.which("setpriv")) is not None:  # it ends with this process, however that ends
             command = [setpriv, "--pdeathsig", "INT", *command]
-        with (self.folder / "log").open("ab") as log:
+        with as_user():
+            log = (self.folder / "log").open("ab")
+        with log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd="/", start_new_session=True, **user()
             )
@@ -239,11 +291,13 @@ class _Incomplete:
         self._mark = mark
 
     def __enter__(self) -> None:
-        self._mark.touch()
+        with as_user():
+            self._mark.touch()
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            self._mark.unlink()
+            with as_user():
+                self._mark.unlink()
 
 
 def start_all(databases: list[Database]) -> Database:
@@ -261,7 +315,8 @@ def start_all(databases: list[Database]) -> Database:
         raise Refused(f"{made[0].folder.parent}: has standbys, but no primary; begin anew in another folder")
     else:
         primary = databases[0]
-        shutil.rmtree(primary.folder / "data", ignore_errors=True)
+        with as_user():
+            shutil.rmtree(primary.folder / "data", ignore_errors=True)
         primary.make()
     for one in databases:
         if one is not primary:

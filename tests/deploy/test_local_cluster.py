@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -147,3 +148,44 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(databases, "OLDEST", 1000)
     with pytest.raises(databases.Refused, match="install it with: apt install postgresql"):
         databases.programs()
+
+
+def test_a_folder_that_others_prepared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In /tmp, anybody can make the folder first: its links would be followed, as root to any file."""
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
+    import databases
+
+    made = databases.claimed(tmp_path / "new" / "cluster")
+    assert not made.stat().st_mode & 0o066
+    own = tmp_path / "own"
+    own.symlink_to(made)
+    assert databases.claimed(own) == databases.claimed(made) == made
+    made.chmod(0o770)
+    with pytest.raises(databases.Refused, match="other users can write there"):
+        databases.claimed(made)
+    made.chmod(0o755)
+    mine = os.getuid()
+    monkeypatch.setattr(databases.os, "getuid", lambda: mine + 1)
+    with pytest.raises(databases.Refused, match="is another user's folder"):
+        databases.claimed(made)
+    with pytest.raises(databases.Refused, match="is another user's link"):
+        databases.claimed(own)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root acts for another user")
+def test_root_follows_no_link_in_a_folder_of_postgres(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
+    import databases
+
+    victim = folder / "victim"
+    victim.write_text("as it was")
+    database = databases.Database(folder / "db1", [folder / "db1"])
+    database.prepare(quorum=False)
+    settings = database.folder / "settings.conf"
+    assert settings.owner() == "postgres"
+    settings.unlink()
+    settings.symlink_to(victim)
+    with pytest.raises(PermissionError):
+        database.prepare(quorum=False)
+    assert victim.read_text() == "as it was"
+    assert (os.geteuid(), os.getegid()) == (0, os.getgid())
