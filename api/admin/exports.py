@@ -28,7 +28,7 @@ def path_of(number: int, name: str) -> str:
 def document(
     made: int,
     asked: Mapping[str, Any],
-    things: Sequence[Mapping[str, Any]],
+    resources: Sequence[Mapping[str, Any]],
     actions: Sequence[Mapping[str, Any]],
 ) -> bytes:
     """Return the document of an export as JSON.
@@ -36,14 +36,14 @@ def document(
     Args:
         made: When it was made, nanoseconds since the epoch.
         asked: The selection.
-        things: The facts of each resource found; `files` names the bodies.
+        resources: The facts of each resource found; `files` names the bodies.
         actions: Entries of the log.
     """
     value = {
         "format": FORMAT,
         "made": timestamp(made),
         "asked": dict(asked),
-        "things": list(things),
+        "resources": list(resources),
         "actions": list(actions),
     }
     return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
@@ -60,7 +60,7 @@ def zipped(
         Unavailable: The journal cannot be read.
     """
     sink = _Sink()
-    things: list[Mapping[str, Any]] = []
+    resources: list[Mapping[str, Any]] = []
     count = 0
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as file:
         for entry in dossier.entries():
@@ -71,8 +71,10 @@ def zipped(
                     yield from _stored(file, sink, facts["path"], attachment)
                 except Unavailable:
                     facts["path"] = None
-            things.append(entry.facts)
-        file.writestr(zipfile.ZipInfo(DOCUMENT), document(made, asked, things, actions), zipfile.ZIP_DEFLATED)
+            resources.append(entry.facts)
+        file.writestr(
+            zipfile.ZipInfo(DOCUMENT), document(made, asked, resources, actions), zipfile.ZIP_DEFLATED
+        )
     yield sink.taken()
 
 

@@ -179,7 +179,7 @@ def _facts(event: Event) -> Iterator[tuple[str, Any]]:
     if isinstance(event, tokens.TokenIssued):
         yield "expiry", event.expiry
     if isinstance(event, ErasureOrdered):
-        yield "things", event.things
+        yield "resources", event.things
     if isinstance(event, HistoryChanged):
         yield "change", event.change
         yield "kept", event.kept

@@ -90,7 +90,7 @@ def command(
         click.echo(json.dumps(written, ensure_ascii=False))
     else:
         show_selection(asked, dossier.subjects)
-        resources, files = counted(written["things"], "resource"), counted(written["files"], "file")
+        resources, files = counted(written["resources"], "resource"), counted(written["files"], "file")
         wrote = f"{resources}, {files}, {counted(written['actions'], 'line')} of the log"
         click.echo(f"Wrote {wrote} to {visible(str(output))}.")
         for name in written["missing"]:
@@ -105,7 +105,7 @@ def _written(
     now: int,
     selection: dict[str, Any],
 ) -> dict[str, Any]:
-    things: list[dict[str, Any]] = []
+    resources: list[dict[str, Any]] = []
     missing: list[str] = []
     count = 0
     for entry in dossier.entries():
@@ -117,17 +117,17 @@ def _written(
             except journal.Corrupt:
                 missing.append(attachment.name)
                 facts["path"] = None
-        things.append(entry.facts)
+        resources.append(entry.facts)
     asked = {
         name: [one.text if isinstance(one, Pattern) else one for one in values]
         for name, values in selection.items()
         if values
     }
     with writing(output):
-        folder.write_atomic(DOCUMENT, document(now, asked, things, actions))
+        folder.write_atomic(DOCUMENT, document(now, asked, resources, actions))
     return {
         "output": str(output),
-        "things": len(things),
+        "resources": len(resources),
         "files": count - len(missing),
         "actions": len(actions),
         "missing": missing,

@@ -268,8 +268,8 @@ def test_a_hold_keeps_what_was_named(odd: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_export_holds_what_was_named(odd: Path, name: str) -> None:
-    assert answer(odd, "export", blob(name), "-o", str(odd / "out"))["things"] == 1
-    (thing,) = json.loads((odd / "out" / "export.json").read_text())["things"]
+    assert answer(odd, "export", blob(name), "-o", str(odd / "out"))["resources"] == 1
+    (thing,) = json.loads((odd / "out" / "export.json").read_text())["resources"]
     assert thing["name"] == blob(name)
     (row,) = run(odd, "audit", "log", "-r", blob(name), "--json").stdout.splitlines()
     assert json.loads(row)["subject"] == blob(name)
@@ -416,8 +416,8 @@ def test_everything_about_a_person_is_written_down(folder: Path) -> None:
     document = json.loads((out / "export.json").read_text())
     assert document["format"] == "retain-export/1"
     assert document["asked"] == {"users": ["ann"], "customers": ["bob"], "tags": ["customer=4711"]}
-    things = {thing["name"]: thing for thing in document["things"]}
-    assert told["things"] == len(things) == 4
+    things = {thing["name"]: thing for thing in document["resources"]}
+    assert told["resources"] == len(things) == 4
     cart = things["bob/cart"]
     assert cart["status"] == "live"
     assert cart["present"]["keys"]["phone"]["text"] == "+49"
@@ -477,7 +477,7 @@ def test_an_export_stands_in_the_audit_log_before_it_is_written(folder: Path) ->
     exported = json.loads((folder / "out" / "export.json").read_text())
     assert entry["actor"].startswith("cli:")
     assert "".join(sorted(re.findall(".{32}", entry["details"]["numbers"]))) == "".join(
-        sorted(one["resource"] for one in exported["things"])
+        sorted(one["resource"] for one in exported["resources"])
     )
     assert run(folder, "export", "--gms-user", "nobody-here", "-o", str(folder / "none")).exit_code == DONE
     assert len([one for one in entries(folder) if one["event"] == "data-exported"]) == 1
@@ -507,7 +507,7 @@ def test_what_is_erased_while_it_is_exported_is_told(folder: Path, monkeypatch: 
     assert told.exit_code == DONE
     assert "Erased during the export, not included: scan.pdf" in told.stderr
     assert list((out / "files").iterdir()) == []
-    (thing,) = json.loads((out / "export.json").read_text())["things"]
+    (thing,) = json.loads((out / "export.json").read_text())["resources"]
     assert thing["files"][0]["path"] is None
 
 

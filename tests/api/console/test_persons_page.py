@@ -351,7 +351,7 @@ async def test_the_export_is_a_zip_that_can_be_taken_once() -> None:
             assert file.namelist() == ["files/00001-4711.wav", "export.json"]
             assert file.read("files/00001-4711.wav") == b"a voice"
         assert document["format"] == "retain-export/1"
-        names = [one["name"] for one in document["things"]]
+        names = [one["name"] for one in document["resources"]]
         assert names == ["4711/cart", "mytenant/recordings/2026/../4711.wav"]
         assert document["asked"] == {"customer": "4711", "tag": "customer=4711"}
         assert (await browser.get(f"{PAGE}/export.zip")).status == 404
