@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 from typing import Any, Final
 
 import trio
@@ -24,7 +25,7 @@ from retain.api.identity.roles import ADMINISTRATORS, PERSONS, Role
 from retain.engine import Conflict, Invalid, NotFound
 from retain.engine.audit.dossier import Dossier
 from retain.engine.audit.log import Filter, Progress
-from retain.engine.audit.timeline import Trail, page
+from retain.engine.audit.timeline import PAGE_SECONDS, Trail, page
 from retain.engine.core.time import DAY
 from retain.engine.holds import HoldKind
 from retain.engine.persons.end import HELD, LIVING
@@ -192,7 +193,7 @@ async def lift(call: PageCall) -> Response:
         actor=call.actor, hold=(await call.form()).get("hold", "")
     )
     evidence = call.desk.evidence
-    subject = named(call.role, await evidence.read(_deleted, evidence.trail, [lifted]), lifted)
+    subject = named(call.role, await evidence.read(what_was_deleted, evidence.trail, [lifted]), lifted)
     text = f"Lifted the hold on {subject}. Data that became due meanwhile is erased now."
     return call.go(f"{PAGE}#holds", Notice(text, "live"))
 
@@ -200,7 +201,7 @@ async def lift(call: PageCall) -> Response:
 def named(role: Role | None, deleted: Mapping[str, str], target: Mapping[str, str]) -> str:
     """Return the name of a target, in the form of `packed`, as this role may see it.
 
-    `deleted`: by number, the words for what has no name, as `_deleted` returns them.
+    `deleted`: by number, the words for what has no name, as `what_was_deleted` returns them.
     """
     if target["kind"] == HoldKind.RESOURCE:
         return deleted.get(target["resource"], target["subject"])
@@ -209,11 +210,17 @@ def named(role: Role | None, deleted: Mapping[str, str], target: Mapping[str, st
     return area_name(role, target["subject"], target["resource"])
 
 
-def _deleted(trail: Trail, holds: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Return the words for held resources that have no name any more, by number. Blocking."""
+def what_was_deleted(
+    trail: Trail, holds: Sequence[Mapping[str, str]], clock: Callable[[], float] = perf_counter
+) -> dict[str, str]:
+    """Return the words for held resources that have no name any more, by number. Blocking.
+
+    Each is looked up in the journal. After `PAGE_SECONDS` the rest is left out; it is shown by its number.
+    """
     words: dict[str, str] = {}
+    until = clock() + PAGE_SECONDS
     for hold in holds:
-        if hold["kind"] == HoldKind.RESOURCE:
+        if hold["kind"] == HoldKind.RESOURCE and clock() < until:
             number = hold["resource"]
             last = page(trail, Filter(number=number), rows=1).entries
             kind = _DELETED.get(last[0].interface) if last else None
@@ -290,7 +297,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         running=call.desk.evidence.bench.now,
         things=things,
         rows=ROWS,
-        named=partial(named, call.role, await evidence.read(_deleted, evidence.trail, shown)),
+        named=partial(named, call.role, await evidence.read(what_was_deleted, evidence.trail, shown)),
         packed=packed,
         may_export=call.role in EXPORTERS,
         going=going,

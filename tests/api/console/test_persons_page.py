@@ -12,10 +12,12 @@ from datetime import UTC
 import pytest
 import trio
 
+from retain.api.console.pages.persons import what_was_deleted
 from retain.api.html.filters import in_zone
 from retain.engine import Inline
 from retain.engine.areas import CreateArea, DeleteArea
 from retain.engine.audit.log import Filter, log
+from retain.engine.audit.timeline import PAGE_SECONDS, Trail
 from retain.engine.blobs.commands import DeleteBlob, PutBlob
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.time import DAY
@@ -254,6 +256,9 @@ async def test_a_hold_on_what_is_deleted_says_what_it_was() -> None:
         hold = re.findall(r'name="hold" value="([0-9a-f]{32})"', text)[-1]
         await browser.send(f"{PAGE}/lift", {"hold": hold}, PAGE)
         assert "Lifted the hold on deleted " in (await browser.get(PAGE)).text
+        held = [{"kind": "resource", "resource": one.hex()} for one in (AREA, BLOB)]
+        times = iter((0.0, 0.0, PAGE_SECONDS))
+        assert what_was_deleted(Trail(server.engine.disk), held, lambda: next(times)) == {AREA.hex(): area}
 
 
 async def test_a_hold_keeps_what_was_found_until_it_is_lifted() -> None:
