@@ -48,7 +48,7 @@ def test_headers_given_twice_are_one_list() -> None:
 )
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
 def test_what_is_no_list_is_refused(name: str, text: str) -> None:
-    with pytest.raises(BadRequest, match=f"bad {name}"):
+    with pytest.raises(BadRequest, match=f"the header {name} is malformed"):
         read((name, text))
 
 

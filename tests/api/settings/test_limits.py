@@ -36,6 +36,21 @@ async def test_a_depth_of_exactly_its_limit(more: int, status: int) -> None:
         assert (await client.call("POST", "currentuser/c", value)).status == status
 
 
+@pytest.mark.parametrize("path", ["currentuser", "currentuser/c", "currentuser/c/x"])
+@pytest.mark.parametrize(("more", "status"), [(0, 204), (1, 400)])
+async def test_no_step_of_a_patch_goes_deeper_than_the_limit(path: str, more: int, status: int) -> None:
+    """Not even where a later step takes it back; the path of the patch counts."""
+    async with settings_client(max_depth=6) as client:
+        assert (await client.call("POST", "currentuser/c", {"x": {}})).status == 201
+        deepest = 5 - path.count("/") + more
+        steps = [{"op": "add", "path": "/d" * depth, "value": {}} for depth in range(1, deepest + 1)]
+        steps.append({"op": "remove", "path": "/d"})
+        answer = await client.call(
+            "PATCH", path, steps, headers=[("Content-Type", "application/json-patch+json")]
+        )
+        assert answer.status == status
+
+
 @pytest.mark.parametrize(("more", "status"), [(0, 201), (1, 413)])
 async def test_a_name_of_exactly_its_limit(more: int, status: int) -> None:
     async with settings_client(max_name_bytes=32) as client:
