@@ -147,9 +147,9 @@ async def _chosen(call: PageCall, tenant: str, container: str, name: str) -> tup
     """Return the blob that is previewed beside the list; None if there is none of that name any more."""
     try:
         found = await find_blob(call.desk.engine, tenant, container, name)
+        return found, await preview(call.desk.engine, found.entry, name)
     except NotFound:
         return None
-    return found, await preview(call.desk.engine, found.entry, name)
 
 
 def _shown(

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from retain import journal
-from retain.engine import wire
+from retain.api.console.containers import shown
+from retain.engine import NotFound, wire
 from retain.engine.blobs.commands import PutBlob, StageBlock
 from retain.engine.blobs.container_commands import CreateContainer, SetServiceProperties
 from retain.engine.blobs.entries import ContentHeaders
@@ -408,6 +409,22 @@ async def test_what_is_no_more_is_not_previewed_and_the_list_stays() -> None:
             assert (answer.status, labels(answer)) == (200, ["a.wav"])
             assert "It is not there any more" in answer.text
             assert EVIL not in answer.text
+
+
+async def test_what_is_erased_while_it_is_opened_is_not_previewed_and_the_list_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def erased(*_: object) -> None:
+        raise NotFound("the content was erased")
+
+    async with console() as server:
+        await put(server, "a.txt", headers=ContentHeaders())
+        browser = await server.signed_in()
+        assert "<pre" in (await browser.get(at(selected="a.txt"))).text
+        monkeypatch.setattr(shown, "open_blob", erased)
+        answer = await browser.get(at(selected="a.txt"))
+        assert (answer.status, labels(answer)) == (200, ["a.txt"])
+        assert "It is not there any more" in answer.text
 
 
 async def test_a_search_keeps_its_results_beside_a_preview() -> None:
