@@ -78,7 +78,7 @@ class NodeActions:
             "link": engine.node.url,
             "release": engine.node.release,
             "role": role,
-            "why": engine.why if role == "waiting" else "",
+            "why": engine.statistics().standby,
             "since": timestamp(engine.since),
             "leader": engine.leader,
             "epoch": engine.epoch,
@@ -98,6 +98,11 @@ def show_node(counters: Counters, engine: NodeEngine) -> None:
         "retain_node_leads",
         "1 while this node leads its cluster, else 0.",
         lambda: float(engine.role == "leader"),
+    )
+    counters.show(
+        "retain_node_behind_records",
+        "Records that the shared log had when this node last looked, and this node lacks.",
+        lambda: float(engine.reports.behind(engine.durable)),
     )
     counters.show(
         "retain_node_epoch",

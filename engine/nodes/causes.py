@@ -15,3 +15,8 @@ def leaves(error: BaseException) -> list[BaseException]:
 def in_words(errors: Iterable[BaseException]) -> str:
     """Return their messages, each once; the kind of an error that has no message."""
     return "; ".join(dict.fromkeys(str(one) or type(one).__name__ for one in errors))
+
+
+def with_lag(why: str, behind: int) -> str:
+    """Return why a node waits, and whether it lacks records: how many changes often, and is a metric."""
+    return f"{why}; it lacks records that the shared log has" if behind else why

@@ -20,7 +20,7 @@ from retain.engine.core.event import Event
 from retain.engine.engine import Engine
 from retain.engine.following.codec import BadMessage
 from retain.engine.following.foreseen import foresee, short_runs
-from retain.engine.nodes.causes import in_words, leaves
+from retain.engine.nodes.causes import in_words, leaves, with_lag
 from retain.engine.nodes.connection import Connection, portions, refuse_other_log
 from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.leader import Leader
@@ -155,7 +155,8 @@ class NodeEngine(Engine):
 
     def statistics(self) -> Statistics:
         """Return the statistics of this moment."""
-        found = replace(super().statistics(), standby=self.why if self.role == "waiting" else "")
+        waits = with_lag(self.why, self.reports.behind(self.durable)) if self.role == "waiting" else ""
+        found = replace(super().statistics(), standby=waits)
         if self.decides:
             return found
         return self.present.compare(found, self._horizon.wall() if self._role is None else self._role.now())

@@ -73,6 +73,10 @@ class Reports:
         self._own = own
         self._excuse = excuse
 
+    def behind(self, durable: int) -> int:
+        """Return how many records the shared log had at the last look after `durable`, this node's last."""
+        return 0 if self.look is None else max(0, self.look.head.seq - durable)
+
     async def run(self) -> None:
         """Report and look until cancelled."""
         while True:
