@@ -372,7 +372,9 @@ def can_log_in(config: Config, users: Collection[str]) -> bool:
 
 def _listening(url: str) -> str:
     line = f"Retain listens on {click.style(url, bold=True)}"
-    return f"{line} (all addresses of this machine)" if listens_everywhere(url) else line
+    if not listens_everywhere(url):
+        return line
+    return f"{line} (all {'IPv6' if '[' in url else 'IPv4'} addresses of this machine)"
 
 
 def show(app: App, urls: Sequence[str], notices: Sequence[str], users: Collection[str]) -> None:

@@ -146,25 +146,29 @@ def test_the_group_may_read_a_key_that_the_service_manager_handed_over(
 
 
 @pytest.mark.parametrize(
-    ("url", "external", "base"),
+    ("url", "external", "base", "meaning"),
     [
-        ("http://0.0.0.0:8080", None, "http://127.0.0.1:8080"),
-        ("https://[::]:443", None, "https://[::1]:443"),
-        ("http://0.0.0.0:8080", "https://retain.example.org", "https://retain.example.org"),
-        ("http://127.0.0.1:8080", None, "http://127.0.0.1:8080"),
+        ("http://0.0.0.0:8080", None, "http://127.0.0.1:8080", " (all IPv4 addresses of this machine)"),
+        ("https://[::]:443", None, "https://[::1]:443", " (all IPv6 addresses of this machine)"),
+        (
+            "https://[::]:443",
+            "https://a.example",
+            "https://a.example",
+            " (all IPv6 addresses of this machine)",
+        ),
+        ("http://127.0.0.1:8080", None, "http://127.0.0.1:8080", ""),
     ],
 )
 async def test_the_first_screen_shows_addresses_that_open(
-    url: str, external: str | None, base: str, capsys: pytest.CaptureFixture[str]
+    url: str, external: str | None, base: str, meaning: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = Config(server=ServerConfig(external_url=external))
     async with open_memory_engine() as engine:
         administration = await Administration.open(engine, config)
         show(assembled(engine, config, administration), [url], [], ())
     first, *others = capsys.readouterr().out.splitlines()
-    everywhere = "127.0.0.1" not in url
-    assert first == f"Retain listens on {url}{' (all addresses of this machine)' if everywhere else ''}"
+    assert first == f"Retain listens on {url}{meaning}"
     assert f"Console: {base}/console" in others
     assert not [line for line in others if "0.0.0.0" in line or "[::]" in line]
     named = [line for line in others if "On other machines" in line]
-    assert bool(named) is (everywhere and external is None)
+    assert bool(named) is bool(meaning and external is None)
