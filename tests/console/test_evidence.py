@@ -9,6 +9,13 @@ import zipfile
 from tests.console.conftest import ADMINISTRATOR, Open
 from tests.kit.site import Site
 
+DROP = """(data) => {
+  const bag = new DataTransfer();
+  bag.items.add(new File([data], "receipt.json", { type: "application/json" }));
+  const drop = new DragEvent("drop", { dataTransfer: bag, bubbles: true, cancelable: true });
+  document.querySelector("[data-drop]").dispatchEvent(drop);
+}"""
+
 
 def test_the_story_of_an_auditor_and_a_request_for_erasure(page: Open, site: Site) -> None:
     site.put("2026/11/49301234.wav", b"RIFF a voice", {"customer": "49301234"})
@@ -62,6 +69,9 @@ def test_the_story_of_an_auditor_and_a_request_for_erasure(page: Open, site: Sit
         tab.get_by_role("button", name="Check receipt").click()
         tab.get_by_role("heading", name="The receipt holds").wait_for()
         assert seen.findings() == []
+        seen.open("/console/audit")
+        tab.evaluate(DROP, receipt.read_text())
+        tab.get_by_role("heading", name="The receipt holds").wait_for()
 
 
 def test_they_fit(page: Open) -> None:

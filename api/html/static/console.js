@@ -66,12 +66,12 @@ for (const slide of document.querySelectorAll("[data-from]")) {
   if (field.value) follow(); else say();
 }
 
-// A drop zone gives its files to the plain input beside it.
+// A drop zone gives its files to the plain input beside it; one that is a form is sent.
 for (const zone of document.querySelectorAll("[data-drop]")) {
   const input = zone.querySelector("input[type=file]");
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (event) => { event.preventDefault(); zone.classList.remove("over"); input.files = event.dataTransfer.files; input.dispatchEvent(new Event("change")); });
+  zone.addEventListener("drop", (event) => { event.preventDefault(); zone.classList.remove("over"); input.files = event.dataTransfer.files; input.dispatchEvent(new Event("change")); if (zone.matches("form") && input.files.length) zone.requestSubmit(); });
 }
 
 // A table that is wider than its place can be scrolled with the keyboard, too; one that fits is no stop.
