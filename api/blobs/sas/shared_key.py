@@ -39,8 +39,7 @@ _SIGNED_HEADERS: Final = (
 # The order of a header name's characters in a culture-aware comparison; hyphen and apostrophe are handled
 # later.
 _WEIGHTS: Final = {
-    character: weight
-    for weight, character in enumerate("!#$%&*.^_`|~+0123456789abcdefghijklmnopqrstuvwxyz", start=1)
+    character: weight for weight, character in enumerate("!#$%&*.^_`|~+0123456789abcdefghijklmnopqrstuvwxyz")
 }
 _LATE_WEIGHTS: Final = {"'": 1, "-": 2}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from retain.api.settings.transfer import differences, line_of, read_export, text_of, unpack
+from retain.api.settings.transfer import differences, line_of, pack, read_export, text_of, unpack
 from retain.engine.core.errors import Invalid
 from retain.engine.settings import Level, Place
 
@@ -25,6 +25,21 @@ def test_an_export_is_read() -> None:
     assert read_export(json.dumps(WHOLE).encode(), 64) == WHOLE
     entries = [document(level="global"), document(level="user"), document(value={"c": 1})]
     assert unpack("app", entries) == {GLOBAL: {}, ANN: {}, DESK: {"c": 1}}
+
+
+def test_an_export_is_written_to_the_letter_as_it_is_read() -> None:
+    documents = {DESK: {"c": 1}, ANN: {}, GLOBAL: {"g": {}}}
+    export = pack("app", documents)
+    assert export == {
+        "format": "retain-settings-1",
+        "application": "app",
+        "documents": [
+            {"level": "global", "value": {"g": {}}},
+            {"level": "user", "user": "ann", "value": {}},
+            {"level": "device", "device": "desk", "user": "ann", "value": {"c": 1}},
+        ],
+    }
+    assert unpack(export["application"], export["documents"]) == documents
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,20 @@ def test_a_value_may_nest_as_deep_as_the_limit(op: str) -> None:
     assert refused.value.reason == "depth"
 
 
+@pytest.mark.parametrize("op", ["copy", "move"])
+def test_what_is_copied_or_moved_counts_with_its_own_depth(op: str) -> None:
+    """However deep the rest of the document is."""
+    deep = "/a/b/c/d/x"
+    document = {"a": {"b": {"c": {"d": {}}}}, "flat": 1, "object": {}}
+    assert run(document, [{"op": op, "from": "/flat", "path": deep}], max_depth=5)["a"]["b"]["c"]["d"] == {
+        "x": 1
+    }
+    with pytest.raises(Invalid) as refused:
+        run(document, [{"op": op, "from": "/object", "path": deep}], max_depth=5)
+    assert refused.value.reason == "depth"
+    assert run(document, [{"op": op, "from": "/object", "path": deep}], max_depth=6)
+
+
 def test_all_or_nothing() -> None:
     document = {"a": 1}
     with pytest.raises(PreconditionFailed):
