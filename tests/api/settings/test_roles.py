@@ -172,6 +172,17 @@ async def test_put_without_lists_keeps_the_old_ones(client: Client) -> None:
     assert (await client.call("GET", "global/c", user=ANN)).status == 403
 
 
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_put_of_several_keeps_the_lists_of_each(client: Client, first: bool) -> None:
+    """Whichever of them has lists, and whether or not the body has some for another."""
+    await guard(client, {"writeRoles": ["W"]})
+    for beside in ({"x": 1}, {"x": 2, "__metadata": {"readRoles": ["R"]}}):
+        both = [("c", {"v": 2}), ("other", beside)]
+        assert (await client.call("PUT", "global", dict(both if first else both[::-1]), user=W)).status == 204
+        for name, whole in (("c", {"v": 2, "__metadata": {"writeRoles": ["W"]}}), ("other", beside)):
+            assert (await client.call("GET", f"global/{name}", user=R)).json() == whole
+
+
 async def test_lists_are_removed_by_delete_or_by_an_empty_object(client: Client) -> None:
     await guard(client, {"readRoles": ["R"]})
     assert (await client.call("DELETE", "global/c/__metadata")).status == 204
