@@ -321,6 +321,7 @@ def _run(root: Path, port: int) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Refused(f"{root}: another make cluster runs here; end it first") from None
+        (root / "payloads").mkdir(mode=0o700, exist_ok=True)
         trial = Trial(root, port)
         print(f"Starting PostgreSQL and the nodes in {root} …", flush=True)
         try:

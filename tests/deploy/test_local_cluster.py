@@ -113,6 +113,8 @@ def test_a_standby_is_promoted_without_an_error_and_a_second_start_finds_the_dat
     trial = Trial(folder, port)
     try:
         trial.wait("Ctrl-C ends everything")
+        for name in ("payloads", "n1", "db1", "secret"):
+            assert not (folder / name).stat().st_mode & 0o077, name
         status, answer = trial.ask(0, "POST", f"{STORAGE}/3600", "Key1=before")
         assert status == 200, answer
         before = json.loads(answer)["id"]
