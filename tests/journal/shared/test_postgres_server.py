@@ -15,6 +15,7 @@ from tests.kit.postgres import Postgres, Server
 
 IDENTITY = bytes(range(16))
 LEASE = 5.0
+MARKS = {b"small-erased-content", b"large-erased-content"}
 
 
 @contextmanager
@@ -190,12 +191,57 @@ def test_nothing_of_dropped_frames_stays_in_the_servers_files(postgres_servers: 
             (name,) = server.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")[0]
             assert b"large-erased-content" in (server.data / "pg_wal" / name).read_bytes()
             server.sql("CHECKPOINT")
-            assert residue(server) == {b"small-erased-content", b"large-erased-content"}
+            assert residue(server) == MARKS
             shared.report(NodeReport("ann", "", "1", 10, 10))
             assert shared.drop(term, 1, 0.0) == [1]
         assert residue(server) == set()
     finally:
         postgres_servers.close(server)
+
+
+def test_nothing_of_dropped_frames_stays_in_the_files_of_a_primary_and_its_standbys(
+    postgres_servers: Postgres,
+) -> None:
+    """A standby removes old WAL at a restart point: after the primary's next checkpoint it has replayed."""
+    primary = postgres_servers.server()
+    servers = [primary]
+    try:
+        servers += [postgres_servers.server(standby_of=primary) for _ in range(2)]
+        for server in servers:
+            server.configure(wal_keep_size="0") if server is primary else restart(server, wal_keep_size="0")
+        names = ", ".join(one.folder.name for one in servers[1:])
+        primary.wait_for("SELECT count(*) FROM pg_stat_replication", 2)
+        primary.configure(synchronous_standby_names=f"ANY 2 ({names})")
+        create(primary)
+        with connected(primary.url) as shared:
+            term = fill(shared)
+            primary.sql("CHECKPOINT")
+            for server in servers:
+                restart_point(primary, server)
+                assert residue(server) == MARKS, "each server has the frames before they are dropped"
+            shared.report(NodeReport("ann", "", "1", 10, 10))
+            assert shared.drop(term, 1, 0.0) == [1]
+        assert residue(primary) == set()
+        for server in servers[1:]:
+            restart_point(primary, server)
+            assert residue(server) == set(), server.folder.name
+    finally:
+        postgres_servers.close(*reversed(servers))
+
+
+def restart(server: Server, **settings: str) -> None:
+    """Start a standby, which nothing can be altered at, with other settings."""
+    server.stop()
+    server.set_stopped(**settings)
+    server.start()
+
+
+def restart_point(primary: Server, server: Server) -> None:
+    """Have a server replay all that its primary wrote, and write it to its files."""
+    ((end,),) = primary.sql("SELECT pg_current_wal_lsn()::text")
+    if server is not primary:
+        server.wait_for(f"SELECT pg_last_wal_replay_lsn() >= '{end}'", True)
+    server.sql("CHECKPOINT")
 
 
 def fill(shared: Shared) -> Term:
@@ -213,7 +259,7 @@ def fill(shared: Shared) -> Term:
 def residue(server: Server) -> set[bytes]:
     """Return what of the frames is in any file of the server."""
     data = b"".join(path.read_bytes() for path in server.folder.rglob("*") if path.is_file())
-    return {mark for mark in (b"small-erased-content", b"large-erased-content") if mark in data}
+    return {mark for mark in MARKS if mark in data}
 
 
 def test_frames_are_read_without_sorting_or_collecting_them(postgres_server: Server) -> None:
