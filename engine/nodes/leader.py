@@ -43,6 +43,8 @@ LOG = logging.getLogger("retain.nodes")
 
 WAITING_BYTES: Final = 64 << 20
 """Most bytes of frames that wait for a follower. With more, it is disconnected and reads the shared log."""
+WATCH_S: Final = 0.1
+"""Seconds between two checks for a writer that has ended, and for grants that have."""
 UPKEEP_S: Final = 60.0
 """Seconds between two checks for segments to end or to drop."""
 
@@ -213,7 +215,7 @@ class Leader:
             if self._engine.failure:
                 raise SteppedDown(self._engine.failure)
             self.settled()
-            await trio.sleep(0.1)
+            await trio.sleep(WATCH_S)
 
     async def _look_after(self) -> None:
         while True:

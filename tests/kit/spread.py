@@ -12,9 +12,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from threading import RLock
 from typing import Any, cast
+from unittest.mock import patch
 
 from retain.engine import Clock, Command, Engine, EngineAccess
 from retain.engine.following.follower import Follower
+from retain.engine.nodes import leader, reports, roles
 from retain.engine.nodes.files import SharedFiles
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.nodes.open import open_node
@@ -30,6 +32,9 @@ from tests.kit.nodes import SECRET, Network, begin_cluster, shared_names, until
 NODES = ("a", "b", "c")
 LONG_S = 4e9
 """Of a lease; a grant is shorter. Seconds on the test's clock."""
+LOOKS = ((leader, "WATCH_S"), (leader, "UPKEEP_S"), (reports, "REPORT_S"), (roles, "LOOK_S"))
+"""Intervals at which nodes look around. A test whose clock jumps over an hour whenever nothing happens would
+stop at each of them, for a moment of real time; no grant ends and no node fails here, so none is needed."""
 _STORE = "payloads/"
 _OWN = "payloads/staging"
 
@@ -110,6 +115,8 @@ async def _nodes(
     begin_cluster(disk, server)
     _with_one_store(list(disks.values()))
     async with AsyncExitStack() as stack:
+        for module, name in LOOKS:
+            stack.enter_context(patch.object(module, name, LONG_S))
         nodes = []
         for name, one in disks.items():
             cluster = Cluster(
