@@ -117,10 +117,11 @@ class Selection:
         lines = self._data.contexts_by_lineno(point.path)
         fresh = self._sources.get(point.path) == _digest(self._tree / point.path)
         span = range(point.line, point.last + 1)
-        contexts = {context for line in span for context in lines.get(line, ())} - {""} if fresh else set()
-        names = {context.rsplit("|", 1)[0] for context in contexts}
-        if not names:
-            names = {context.rsplit("|", 1)[0] for there in lines.values() for context in there} - {""}
+        contexts = {context for line in span for context in lines.get(line, ())} if fresh else set()
+        names = {context.rsplit("|", 1)[0] for context in contexts - {""}}
+        if not names or "" in contexts:
+            # A test that imports it, too, is not the only one that sees it.
+            names |= {context.rsplit("|", 1)[0] for there in lines.values() for context in there} - {""}
             room = "tests/" + "/".join(point.path.split("/")[:2]) + "/"
             names |= {name for name in self._seconds if name.startswith(room)}
         return sorted(

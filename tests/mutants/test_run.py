@@ -84,6 +84,15 @@ def test_tests_are_chosen_by_the_lines_they_run_and_by_their_room(project: Path,
     assert selection.tests(point(project, "number moved", "100")) == [NAMED, TABLED], "lines have moved"
 
 
+def test_what_one_test_imports_by_itself_is_seen_by_the_others_too(project: Path, tmp_path: Path) -> None:
+    data = CoverageData(str(tmp_path / "coverage"))
+    data.read()
+    data.set_context(f"{NAMED}|run")
+    data.add_lines({"room/part/product.py": {2, 5}})
+    data.write()
+    assert Selection(project, tmp_path).tests(point(project, "number moved", "5")) == [NAMED, TABLED]
+
+
 def test_a_test_that_failed_while_it_was_measured_judges_nothing(project: Path, tmp_path: Path) -> None:
     keep(
         project,

@@ -321,6 +321,34 @@ async def test_the_life_of_a_lease(client):
     assert (await lease("break", path=container)).status == 202
 
 
+@pytest.mark.parametrize(("seconds", "shown"), [("-1", "infinite"), ("60", "fixed")])
+@pytest.mark.parametrize(
+    ("target", "listed"),
+    [
+        ("/recordings/a?", "/recordings?restype=container&comp=list"),
+        ("/recordings?restype=container&", "/?comp=list"),
+    ],
+)
+async def test_a_lease_is_shown_with_its_kind_while_it_is_held(client, target, listed, seconds, shown):
+    await client.put("a", b"1")
+    shapes = []
+    for change in (None, ("x-ms-lease-duration", seconds), ("x-ms-lease-break-period", "0")):
+        if change is not None:
+            action = ("x-ms-lease-action", "acquire" if change[0] == "x-ms-lease-duration" else "break")
+            assert (await client.send("PUT", f"{target}comp=lease", [action, change])).status in {201, 202}
+        headers = (await client.send("HEAD", target.rstrip("?&"))).headers
+        found = tuple(headers.get(f"x-ms-lease-{name}") for name in ("status", "state", "duration"))
+        answer = await client.send("GET", listed)
+        names = ("LeaseStatus", "LeaseState", "LeaseDuration")
+        assert tuple(answer.xml.findtext(f".//{name}") for name in names) == found
+        shapes.append(found)
+    assert shapes == [
+        ("unlocked", "available", None),
+        ("locked", "leased", shown),
+        ("unlocked", "broken", None),
+    ]
+
+
 async def test_account_information_is_answered_anywhere(client):
     await client.put("a", b"1")
     query = "?restype=account&comp=properties"

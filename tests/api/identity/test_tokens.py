@@ -146,6 +146,14 @@ class TestBelieved:
         file.write_bytes(SET)
         assert (await call(make(jwks_file=file), sign(CLAIMS))).name == "ann"
 
+    @pytest.mark.parametrize("begins", [0, 0.5, NOW - 1, float(NOW)])
+    async def test_from_any_date_that_has_passed(self, begins: float) -> None:
+        assert (await call(make(Source()), sign({**CLAIMS, "nbf": begins}))).name == "ann"
+
+    @pytest.mark.parametrize("begins", [-1, -0.5, 1e12, True, "0"])
+    async def test_from_nothing_that_is_no_date(self, begins: object) -> None:
+        await refuse(make(Source()), sign({**CLAIMS, "nbf": begins}))
+
     async def test_one_of_several_audiences(self) -> None:
         assert (await call(make(Source()), sign({**CLAIMS, "aud": ["x", "retain"]}))).name == "ann"
 
