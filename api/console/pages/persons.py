@@ -22,7 +22,7 @@ from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted
 from retain.api.html.rendering import HEADERS
 from retain.api.identity.roles import ADMINISTRATORS, PERSONS, Role
-from retain.engine import Conflict, Invalid, NotFound
+from retain.engine import Conflict, Forbidden, Invalid, NotFound
 from retain.engine.audit.dossier import Dossier
 from retain.engine.audit.log import Filter, Progress
 from retain.engine.audit.timeline import PAGE_SECONDS, Trail, page
@@ -189,13 +189,23 @@ async def hold(call: PageCall) -> Response:
 
 async def lift(call: PageCall) -> Response:
     """Lift one hold."""
-    lifted = await Rights(call.desk.engine).lift_hold(
-        actor=call.actor, hold=(await call.form()).get("hold", "")
-    )
+    rights, wanted = Rights(call.desk.engine), (await call.form()).get("hold", "")
+    for hold in await rights.list_holds(actor=call.actor):
+        if hold["hold"] == wanted and not may_lift(call.role, hold):
+            raise Forbidden(f"only an administrator may lift a hold on a whole {hold['kind']}", reason="hold")
+    lifted = await rights.lift_hold(actor=call.actor, hold=wanted)
     evidence = call.desk.evidence
     subject = named(call.role, await evidence.read(what_was_deleted, evidence.trail, [lifted]), lifted)
     text = f"Lifted the hold on {subject}. Data that became due meanwhile is erased now."
     return call.go(f"{PAGE}#holds", Notice(text, "live"))
+
+
+def may_lift(role: Role | None, hold: Mapping[str, str]) -> bool:
+    """Return whether this role may lift a hold: who may set one may lift it.
+
+    Holds on whole containers and tenants are set by administrators only.
+    """
+    return role in ADMINISTRATORS or hold["kind"] not in (HoldKind.CONTAINER, HoldKind.TENANT)
 
 
 def named(role: Role | None, deleted: Mapping[str, str], target: Mapping[str, str]) -> str:
@@ -297,6 +307,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         running=call.desk.evidence.bench.now,
         things=things,
         rows=ROWS,
+        may_lift=partial(may_lift, call.role),
         named=partial(named, call.role, await evidence.read(what_was_deleted, evidence.trail, shown)),
         packed=packed,
         may_export=call.role in EXPORTERS,

@@ -316,6 +316,30 @@ async def test_a_data_protection_officer_erases_and_holds_and_reads_no_value() -
         assert actions(server, "hold-set") == actions(server, "hold-lifted") == ["user:dora", "user:dora"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [(HoldKind.CONTAINER, ("mytenant", "recordings")), (HoldKind.TENANT, ("mytenant",))],
+)
+async def test_only_administrators_lift_what_only_they_can_set(
+    kind: HoldKind, names: tuple[str, ...]
+) -> None:
+    async with console() as server:
+        await fill(server)
+        number = bytes(range(48, 64))
+        await server.engine.submit(
+            SetHold(actor="user:ann", hold_id=number, kind=kind, names=names, reason="case 8")
+        )
+        dora, ann = await server.signed_in("DataProtection"), await server.signed_in()
+        text = (await dora.get(PAGE)).text
+        assert "case 8" in text
+        assert "An administrator lifts it" in text
+        assert number.hex() not in re.findall(r'name="hold" value="([0-9a-f]{32})"', text)
+        assert (await dora.send(f"{PAGE}/lift", {"hold": number.hex()}, PAGE)).status == 403
+        assert actions(server, "hold-lifted") == []
+        assert (await ann.send(f"{PAGE}/lift", {"hold": number.hex()}, PAGE)).status == 303
+        assert actions(server, "hold-lifted") == ["user:ann"]
+
+
 async def test_the_generated_id_of_an_area_is_a_secret_from_all_but_administrators() -> None:
     secret, number = "0f1e2d3c-0000-4000-8000-000000000001", bytes(range(32, 48))
     async with console() as server:
