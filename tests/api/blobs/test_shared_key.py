@@ -135,6 +135,11 @@ def test_our_own_header_verifies():
     shared_key.verify(shared_key.parse_authorization(value), request, "tenant", (KEY,), "2026-10-06", NOW)
 
 
+def test_apostrophes_and_hyphens_count_between_equals_only():
+    order = ["ab", "abc", "abc'", "abc-", "ab'c", "ab-c", "a'bc", "a-bc", "abd"]
+    assert sorted([*order[5:], *order[:5]], key=shared_key.culture_key) == order
+
+
 @pytest.mark.parametrize("skew", [-15 * 60, 15 * 60])
 def test_a_date_may_be_fifteen_minutes_off(skew):
     request = signed()

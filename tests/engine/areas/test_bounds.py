@@ -10,8 +10,9 @@ from retain.engine.areas import (
     AreasPolicy,
     NewFile,
 )
-from retain.engine.areas.decide import AREA_NAME_BYTES, AREA_TEXT_BYTES
 from tests.kit.areas_state import A, B
+
+AREA_NAME_BYTES, AREA_TEXT_BYTES = 512 * 1024, 2 * 1024 * 1024
 
 
 @pytest.mark.parametrize(

@@ -305,8 +305,9 @@ def test_a_held_document_can_be_changed_but_not_deleted(desk: HoldDesk) -> None:
     hold = desk.hold(HoldKind.DOCUMENT, *PLACE)
     desk.document(MergeValue, {"theme": {"dark": False}})
     desk.do(RestateDocument(actor="retain", place=PLACE))
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as refusal:
         desk.document(DeleteValue)
+    assert str(refusal.value) == "the user document of app is under a legal hold and cannot be deleted"
     desk.lift(hold)
     desk.document(DeleteValue)
     desk.verify()
