@@ -329,12 +329,13 @@ async def test_a_structured_body_is_framed_both_ways(client, size):
     for wrong in (answer.body[:-1], answer.body + b"x"):
         assert (await client.put("c", wrong, sent)).code == "InvalidInput"
     assert (await client.get("c")).code == "BlobNotFound"
-    for headers in (
-        [("x-ms-structured-body", "XSM/2.0")],
-        [sent[0]],
-        [sent[0], ("x-ms-structured-content-length", "x")],
+    for headers, named in (
+        ([("x-ms-structured-body", "XSM/2.0")], "x-ms-structured-body"),
+        ([sent[0]], "x-ms-structured-content-length"),
+        ([sent[0], ("x-ms-structured-content-length", "x")], "x-ms-structured-content-length"),
     ):
-        assert (await client.put("c", answer.body, headers)).code == "InvalidHeaderValue"
+        refused = await client.put("c", answer.body, headers)
+        assert (refused.code, refused.xml.findtext("HeaderName")) == ("InvalidHeaderValue", named)
     assert (await client.get("a", [("x-ms-structured-body", "XSM/2.0")])).code == "InvalidHeaderValue"
 
 
