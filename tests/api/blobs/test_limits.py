@@ -365,3 +365,12 @@ async def test_a_write_that_is_refused_anyway_is_refused_before_its_body(
     target = f"/tenant/none/a?{client.service_sas('w', container='none')}{operation}"
     unread = Unread(target, ("content-length", "9"), ("x-ms-version", "2020-12-06"), *kind)
     assert ((await client.interface.handle(unread.request)).status, unread.asked) == (404, 0)
+
+
+@pytest.mark.parametrize("changed", ["2!{}!{}AAAA", "2!0{}!{}"])
+def test_a_marker_of_another_length_is_none(changed: str) -> None:
+    marker = markers.blob_marker("name")
+    kind, length, encoded = marker.split("!", 2)
+    assert markers.read_blob_marker(f"{kind}!{length}!{encoded}") == "name"
+    with pytest.raises(AzureError):
+        markers.read_blob_marker(changed.format(length, encoded))
