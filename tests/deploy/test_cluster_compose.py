@@ -130,7 +130,7 @@ def test_its_postgresql_is_one_that_a_node_takes_and_its_standby_makes_commits_r
     start = script("cluster-standby.sh", primary, folder / "data")
     command = [*start.pop("args"), *SERVICES["db2"]["command"], "-k", str(folder)]
     with (folder / "log").open("wb") as log:
-        standby = subprocess.Popen(command, stdout=log, stderr=log, **start, **postgres._as_postgres())
+        standby = subprocess.Popen(command, stdout=log, stderr=log, **start, **postgres.as_postgres())
     try:
         primary.wait_for("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'", seconds=60)
         primary.sql("CREATE TABLE waits_for_the_standby (i int)")

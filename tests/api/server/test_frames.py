@@ -117,6 +117,7 @@ def test_blocked_streams_cost_nothing() -> None:
     assert_linear(sending, 200)
 
 
+@pytest.mark.usefixtures("mock_clock")
 async def test_the_streams_of_a_connection_that_ended_are_closed_in_turns() -> None:
     """Ends of connections with a hundred requests each must not make everybody wait for all of them."""
     closed: list[object] = []

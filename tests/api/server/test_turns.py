@@ -8,6 +8,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
@@ -42,6 +43,7 @@ def passes_of(done: list[Any], begins: Callable[[], object] = lambda: None) -> I
         trio.lowlevel.remove_instrument(passes)
 
 
+@pytest.mark.usefixtures("mock_clock")
 async def test_a_few_steps_in_each_pass() -> None:
     turns = Turns()
     done: list[int] = []
@@ -64,6 +66,7 @@ async def test_a_few_steps_in_each_pass() -> None:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.usefixtures("mock_clock")
 async def test_addresses_take_turns() -> None:
     turns = Turns()
     done: list[str] = []
@@ -106,6 +109,7 @@ async def test_one_step_a_moment_needs_no_waiting(mock_clock: trio.testing.MockC
         mock_clock.jump(STEP_S * 1.01)
 
 
+@pytest.mark.usefixtures("mock_clock")
 async def test_after_a_long_pass_fewer_steps_are_given() -> None:
     """What the steps begin costs more than they do."""
     spent = 0.0
