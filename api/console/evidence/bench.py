@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import trio
@@ -92,11 +92,20 @@ class Bench:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._last: dict[str, Work] = {}
-        self.now: Work | None = None
+        self._now: Work | None = None
+
+    @property
+    def now(self) -> Work | None:
+        """The running work as it is at this moment; None if there is none."""
+        return None if self._now is None else replace(self._now)
 
     def last(self, kind: str) -> Work | None:
-        """Return the newest work of a kind, which may still be running."""
-        return self._last.get(kind)
+        """Return the newest work of a kind, which may still be running, as it is at this moment.
+
+        It may end while a page is made of it: the page would find no result, and then say that it is done.
+        """
+        work = self._last.get(kind)
+        return None if work is None else replace(work)
 
     def forget(self, kind: str) -> None:
         """Drop the work of a kind with its result, unless it is still running."""
@@ -118,9 +127,9 @@ class Bench:
         Raises:
             Conflict: `busy`: another work is running.
         """
-        if self.now is not None:
+        if self._now is not None:
             raise Conflict(
-                f"{self.now.by} started a task that still runs: {self.now.words} "
+                f"{self._now.by} started a task that still runs: {self._now.words} "
                 "Wait until it has ended, or stop it",
                 reason="busy",
             )
@@ -134,15 +143,15 @@ class Bench:
             records=self._engine.statistics().seq,
             asked=asked,
         )
-        self.now = self._last[kind] = work
+        self._now = self._last[kind] = work
         trio.lowlevel.spawn_system_task(self._run, work, function)
         return work
 
     def stop(self) -> None:
         """Stop the running work, if there is one."""
-        if self.now is not None:
-            self.now.stopped = True
-            self.now.scope.cancel()
+        if self._now is not None:
+            self._now.stopped = True
+            self._now.scope.cancel()
 
     async def _run(self, work: Work, function: Callable[[Progress], Any]) -> None:
         try:
@@ -155,4 +164,4 @@ class Bench:
             work.failure = "an internal error in the server; see its log"
         finally:
             work.done = True
-            self.now = None
+            self._now = None

@@ -6,12 +6,16 @@ import html
 import io
 import json
 import re
+import threading
 import zipfile
 from datetime import UTC
+from typing import Any
 
 import pytest
 import trio
 
+from retain.api.admin.rights import Rights
+from retain.api.console.pages import persons as pages
 from retain.api.console.pages.persons import what_was_deleted
 from retain.api.html.filters import in_zone
 from retain.engine import Inline
@@ -53,10 +57,15 @@ async def fill(server: Console) -> None:
 
 async def settled(browser: Browser) -> str:
     """The page once no work goes on."""
+    await nothing_runs(browser)
+    return (await browser.get(PAGE)).text
+
+
+async def nothing_runs(browser: Browser) -> None:
+    """Return once no work goes on."""
     with trio.fail_after(30):
         while json.loads((await browser.get("/console/audit/work")).text)["id"]:
             await trio.lowlevel.checkpoint()
-    return (await browser.get(PAGE)).text
 
 
 async def found(browser: Browser, **fields: str) -> tuple[str, str]:
@@ -362,6 +371,34 @@ async def test_the_generated_id_of_an_area_is_a_secret_from_all_but_administrato
         assert f"Lifted the hold on area {number.hex()}" in text
         assert secret not in text
         assert "Found: 1\u00a0resource," in (await found(dora, name=secret))[0], "who knows it whole finds it"
+
+
+async def test_a_search_that_ends_while_its_page_is_made_is_shown_as_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page's script looks again. It was shown as a search that had found nothing."""
+    may_end, find = threading.Event(), pages.recorded
+
+    def recorded(*arguments: Any) -> Any:
+        assert may_end.wait(30)
+        return find(*arguments)
+
+    async def list_holds(rights: Rights, *, actor: str) -> list[dict[str, Any]]:
+        may_end.set()
+        await nothing_runs(browser)
+        return []
+
+    async with console() as server:
+        await fill(server)
+        browser = await server.signed_in()
+        with monkeypatch.context() as late:
+            late.setattr(pages, "recorded", recorded)
+            late.setattr(Rights, "list_holds", list_holds)
+            assert (await browser.send(f"{PAGE}/find", {"customer": "4711"}, PAGE)).status == 303
+            text = (await browser.get(PAGE)).text
+        assert "Found: " not in text
+        assert "data-work=" in text
+        assert "Found: 1\u00a0resource," in await settled(browser)
 
 
 async def test_the_export_is_a_zip_that_can_be_taken_once() -> None:
