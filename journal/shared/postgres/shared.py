@@ -311,11 +311,17 @@ class PostgresShared:
         return found
 
     def _recycle_wal(self) -> None:
-        """Begin a new WAL file and a checkpoint, so that neither contains the dropped frames."""
+        """Begin a new WAL file and a checkpoint, so that neither contains the dropped frames.
+
+        The checkpoint removes the old file. A standby without a replication slot that has not received all of
+        it could never follow again. The commit between the two waits for the synchronous standbys, as every
+        commit does, so that they have it.
+        """
         if not self._wal or self._connection is None:
             return
         try:
             self._connection.execute("SELECT pg_switch_wal()")
+            self._connection.execute("SELECT pg_logical_emit_message(true, 'retain', 'dropped')")
             self._connection.execute("CHECKPOINT")
         except psycopg.Error as error:
             self.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
@@ -227,6 +228,30 @@ def test_nothing_of_dropped_frames_stays_in_the_files_of_a_primary_and_its_stand
             assert residue(server) == set(), server.folder.name
     finally:
         postgres_servers.close(*reversed(servers))
+
+
+def test_old_wal_is_removed_only_after_a_commit_that_synchronous_standbys_have(
+    postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retain.journal.shared.postgres.connection import PatientConnection
+
+    create(postgres_server)
+    sent: list[str] = []
+    execute = PatientConnection.execute
+    with connected(postgres_server.url) as shared:
+        term = fill(shared)
+        shared.report(NodeReport("ann", "", "1", 10, 10))
+
+        def noted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+            sent.append(str(query))
+            return execute(self, query, *arguments, **options)
+
+        monkeypatch.setattr(PatientConnection, "execute", noted)
+        assert shared.drop(term, 1, 0.0) == [1]
+    switched, committed, checked = sent[-3:]
+    assert "pg_switch_wal" in switched
+    assert "pg_logical_emit_message(true" in committed
+    assert checked == "CHECKPOINT"
 
 
 def restart(server: Server, **settings: str) -> None:
