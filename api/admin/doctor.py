@@ -38,9 +38,9 @@ class Doctor:
         return {"doctor": self.look}
 
     async def look(self, *, actor: str) -> dict[str, Any]:
-        """Return the process' limits, the requests it has seen, a sample of the payload files.
+        """Return the process' limits, the requests it has seen, and a sample of the payload files.
 
-        And the accounts whose clients believe that deleted blobs come back.
+        `soft_delete` names the accounts where a client turned on soft delete, which has no effect.
         """
         if self.refresh is not None:
             await self.refresh()

@@ -286,7 +286,8 @@ def _results(state: State, results: Sequence[Ended]) -> list[dict[str, Any]]:
 
 
 def _brief(hold: Hold) -> dict[str, Any]:
-    return {name: shown(hold)[name] for name in ("hold", "kind", "reason", "actor", "set")}
+    facts = shown(hold)
+    return {name: facts[name] for name in ("hold", "kind", "reason", "actor", "set")}
 
 
 def shown(hold: Hold) -> dict[str, Any]:

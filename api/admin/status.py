@@ -49,7 +49,7 @@ class Status:
         statistics = engine.statistics()
         ready, word = readiness(statistics)
         free = await trio.to_thread.run_sync(engine.disk.free_bytes)
-        room = await trio.to_thread.run_sync(engine.disk.total_bytes)
+        total = await trio.to_thread.run_sync(engine.disk.total_bytes)
         return {
             "process": os.getpid(),
             "started": timestamp(self._started),
@@ -68,7 +68,7 @@ class Status:
             "erasure_lag_seconds": statistics.erasure_lag_ns / SECOND,
             "records_to_erase": statistics.to_erase,
             "disk_free_bytes": free,
-            "disk_total_bytes": room,
+            "disk_total_bytes": total,
             "last_backup": self._backup(),
             "last_checkpoint": self._checkpoint(),
             "checkpoints_to": self._checkpoints.destinations,

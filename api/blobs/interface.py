@@ -38,7 +38,6 @@ from retain.engine.blobs import queries
 FALLBACK_VERSION: Final = "2021-12-02"
 """The version named in answers to requests that were refused before their own was known."""
 
-
 _MAX_CLIENT_ID: Final = 1024
 _ID: Final = "x-ms-request-id"
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")

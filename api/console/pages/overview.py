@@ -81,7 +81,7 @@ async def show(call: PageCall) -> Response:
         statistics=engine.statistics(),
         erasing_late=engine.statistics().erasure_lag_ns > OVERDUE_WARNING_S * SECOND,
         free=free,
-        room=await trio.to_thread.run_sync(engine.disk.total_bytes),
+        disk_total=await trio.to_thread.run_sync(engine.disk.total_bytes),
         within_ns=round(call.desk.config.retention.erase_within_hours * 3600e9),
         backup=call.desk.administration.backups.last,
         checkpoint=call.desk.administration.checkpoints.last,

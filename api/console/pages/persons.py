@@ -190,9 +190,9 @@ async def hold(call: PageCall) -> Response:
 async def lift(call: PageCall) -> Response:
     """Lift one hold."""
     rights, wanted = Rights(call.desk.engine), (await call.form()).get("hold", "")
-    for hold in await rights.list_holds(actor=call.actor):
-        if hold["hold"] == wanted and not may_lift(call.role, hold):
-            raise Forbidden(f"only an administrator may lift a hold on a whole {hold['kind']}", reason="hold")
+    kinds = {hold["hold"]: hold["kind"] for hold in await rights.list_holds(actor=call.actor)}
+    if wanted in kinds and not may_lift(call.role, kinds[wanted]):
+        raise Forbidden(f"only an administrator may lift a hold on a whole {kinds[wanted]}", reason="hold")
     lifted = await rights.lift_hold(actor=call.actor, hold=wanted)
     evidence = call.desk.evidence
     subject = named(call.role, await evidence.read(what_was_deleted, evidence.trail, [lifted]), lifted)
@@ -200,12 +200,12 @@ async def lift(call: PageCall) -> Response:
     return call.go(f"{PAGE}#holds", Notice(text, "live"))
 
 
-def may_lift(role: Role | None, hold: Mapping[str, str]) -> bool:
-    """Return whether this role may lift a hold: who may set one may lift it.
+def may_lift(role: Role | None, kind: str) -> bool:
+    """Return whether this role may lift holds on what is of that kind: who may set one may lift it.
 
     Holds on whole containers and tenants are set by administrators only.
     """
-    return role in ADMINISTRATORS or hold["kind"] not in (HoldKind.CONTAINER, HoldKind.TENANT)
+    return role in ADMINISTRATORS or kind not in (HoldKind.CONTAINER, HoldKind.TENANT)
 
 
 def named(role: Role | None, deleted: Mapping[str, str], target: Mapping[str, str]) -> str:
