@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from retain.api.blobs.sas.issue import issue_account_sas
+from retain.bench.load import Load
 from retain.bench.load.requests import Client, request
+from retain.bench.scenario import RunSettings
 
 ACCOUNT = "devstoreaccount1"
 #: The key that every emulator has: the only one Azurite takes unasked.
@@ -19,6 +21,7 @@ CONTAINER = "recordings"
 SMALL = 1024
 LARGE = 64 << 20
 FOUND = 20
+READ = 1000
 VERSION = "2021-12-02"
 HEADERS = {"x-ms-version": VERSION}
 PUT = {**HEADERS, "x-ms-blob-type": "BlockBlob"}
@@ -141,6 +144,22 @@ def fill(port: int, numbers: Sequence[int], count: int) -> None:
         thread.join()
     if failures:
         raise RuntimeError(f"a blob was refused: {failures[0]}")
+
+
+def read_load(port: int, pid: int, processor: int | None, settings: RunSettings) -> Load:
+    """Write `READ` blobs to a server, and return the load that reads them in turn from `processor`."""
+    create_container(port)
+    fill(port, range(READ), READ)
+    return Load(
+        port,
+        gets(range(READ)),
+        200,
+        settings.connections,
+        settings.seconds,
+        pid=pid,
+        processor=processor,
+        seed=settings.seed,
+    )
 
 
 def configuration(folder: Path) -> Path:

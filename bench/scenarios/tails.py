@@ -17,7 +17,6 @@ import trio
 
 from retain import engine
 from retain.bench import blob_data as blobs
-from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.load.requests import Client
 from retain.bench.peers import servers
@@ -27,7 +26,6 @@ from retain.bench.scenarios.expiry import LateClock
 from retain.bench.workloads import areas
 
 AREAS: Final = 500_000
-BLOBS: Final = 1000
 SNAPSHOTS: Final = 5
 """How many snapshots are due while the areas expire."""
 AGO_S: Final = 3600
@@ -62,18 +60,7 @@ def _served(data: Path, configuration: Path, settings: RunSettings, result: RunR
     core, other = processors()
     with ExitStack() as stack:
         port, pid = stack.enter_context(servers.retain(data, configuration, core, checkout=settings.checkout))
-        blobs.create_container(port)
-        blobs.fill(port, range(BLOBS), BLOBS)
-        load = Load(
-            port,
-            blobs.gets(range(BLOBS)),
-            200,
-            settings.connections,
-            settings.seconds,
-            pid=pid,
-            processor=other,
-            seed=settings.seed,
-        )
+        load = blobs.read_load(port, pid, other, settings)
         for _ in range(settings.rounds):
             result.add(_name(case), ask(load))
         if case == AT_WORK and not _has_work(port):

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from retain.bench import blob_data as blobs
-from retain.bench.load import Load
 from retain.bench.load import measure as ask
 from retain.bench.peers import servers
 from retain.bench.result import Ratio, RunResult
 from retain.bench.scenario import Case, RunSettings, Scenario, in_rounds, processors
 
-BLOBS: Final = 1000
 WORKERS: Final = 2
 ONE, SEVERAL = "one process", f"{WORKERS} workers"
 
@@ -36,18 +34,7 @@ def measure(settings: RunSettings, result: RunResult) -> None:
             port, pid = stack.enter_context(
                 servers.retain(folder / str(count), configuration, server_core, checkout=settings.checkout)
             )
-            blobs.create_container(port)
-            blobs.fill(port, range(BLOBS), BLOBS)
-            load = Load(
-                port,
-                blobs.gets(range(BLOBS)),
-                200,
-                settings.connections,
-                settings.seconds,
-                pid=pid,
-                processor=load_core,
-                seed=settings.seed,
-            )
+            load = blobs.read_load(port, pid, load_core, settings)
             cases[f"GET 1 KiB, {case}", "retain"] = partial(ask, load)
         in_rounds(settings, result, cases)
     one, several = (result.row(f"GET 1 KiB, {case}") for case in (ONE, SEVERAL))
