@@ -304,7 +304,7 @@ async def test_an_auditor_learns_no_generated_id_because_it_opens_the_area() -> 
         assert name not in seen
         assert f">area {number}<" in re.sub(r"</?(bdi|wbr)>", "", seen)
         await otto.send("/console/audit/state", {**at, "resource": f"{name[:4]}*"}, "/console/audit")
-        assert "<dt>Held</dt><dd>nothing</dd>" in await settled(server, otto)
+        assert "<dt>Stored</dt><dd>nothing</dd>" in await settled(server, otto)
 
 
 async def test_documents_and_blobs_have_histories_too() -> None:
