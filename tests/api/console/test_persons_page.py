@@ -393,8 +393,8 @@ async def test_a_search_that_ends_while_its_page_is_made_is_shown_as_running(
         browser = await server.signed_in()
         with monkeypatch.context() as late:
             late.setattr(pages, "recorded", recorded)
-            late.setattr(Rights, "list_holds", list_holds)
             assert (await browser.send(f"{PAGE}/find", {"customer": "4711"}, PAGE)).status == 303
+            late.setattr(Rights, "list_holds", list_holds)  # not before: sending reads the page first
             text = (await browser.get(PAGE)).text
         assert "Found: " not in text
         assert "data-work=" in text
