@@ -61,7 +61,7 @@ def settle() -> None:
 
 
 def unsettle() -> None:
-    """Undo `settle`, for a process that goes on without a server, as tests do."""
+    """Undo `settle`. For tests, whose process continues without a server."""
     if _freeze_survivors in gc.callbacks:
         gc.callbacks.remove(_freeze_survivors)
     gc.unfreeze()

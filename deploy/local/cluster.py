@@ -1,8 +1,8 @@
 """Three nodes on three PostgreSQL servers, all on this machine, for trying: `make cluster`.
 
-It begins a cluster in a folder, or goes on with the one that is there, says what can be ended and what is
-then seen, and starts again what ended. It does what docs/cluster/installing.md describes, with the same
-commands; but nothing here survives the loss of the machine.
+It begins a cluster in a folder, or continues the one that is there. It prints which processes you can kill and
+what you will then see, and restarts what ended. It does what docs/cluster/installing.md describes, with the
+same commands; but nothing here survives the loss of the machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from databases import Database, Refused, check, claimed, follow, promote, start_
 
 RETAIN = [sys.executable, "-P", "-m", "retain"]
 AGAIN_S = 15.0
-"""Seconds after which what was ended from outside is started again: time to look."""
+"""Seconds after which a killed process is restarted: time to look at what happened."""
 LOOK_S = 0.5
 STEPPED_DOWN = 75
 """A node's exit code that asks for another start at once."""
@@ -286,7 +286,7 @@ What you can end, and what you then see:
                  {promotion}
 
 A node or standby that ended is started again after {again:.0f} s, a former primary once another one is
-promoted. Ctrl-C ends everything; the data stays, and the next start goes on with it.
+promoted. Ctrl-C ends everything; the data stays, and the next start continues with it.
 """
 
 
@@ -334,7 +334,7 @@ def _run(root: Path, port: int) -> int:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             trial.stop()
-    print(f"All ended. The data is in {root}; make cluster goes on with it.")
+    print(f"All ended. The data is in {root}; make cluster continues with it.")
     return 0
 
 

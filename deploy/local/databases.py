@@ -75,7 +75,7 @@ def _version(folder: Path) -> int:
 
 
 def user() -> dict[str, Any]:
-    """Return as whom PostgreSQL runs, as arguments for `subprocess`."""
+    """Return the user that PostgreSQL runs as, as arguments for `subprocess`."""
     if os.getuid():
         return {}
     if not any(entry.pw_name == "postgres" for entry in pwd.getpwall()):
@@ -87,7 +87,7 @@ def user() -> dict[str, Any]:
 
 @contextmanager
 def as_user() -> Iterator[None]:
-    """Act on files as the user as whom PostgreSQL runs.
+    """Act on files as the user that PostgreSQL runs as.
 
     The folders of the servers are theirs: as root, a link in one of them would lead to any file.
     """
@@ -140,7 +140,7 @@ def check(folder: Path) -> None:
     reached = subprocess.run(["test", "-x", folder], check=False, cwd="/", **user()).returncode == 0
     if not reached:
         raise Refused(
-            f"{folder}: the user postgres, as whom PostgreSQL runs because you are root, does not reach it: "
+            f"{folder}: PostgreSQL runs as the user postgres, because you are root, and this user cannot reach it: "
             "choose another folder with CLUSTER=/var/tmp/retain-cluster"
         )
 

@@ -76,7 +76,7 @@ _FINAL: Final = "A deletion is final here, whatever the delete retention policy 
 _HOLDS: Final = "Only an operator holds data, with a reason: `retain hold add`, or the console."
 
 NOT_OFFERED: Final = {
-    "stats": "The secondary location is this server once more: nothing is replicated.",
+    "stats": "The secondary location is this server itself: nothing is replicated.",
     "userdelegationkey": "There are no user delegation keys: the keys of the account sign tokens.",
     "undelete": _FINAL,
     "snapshot": "There are no snapshots: a write replaces the content for good.",

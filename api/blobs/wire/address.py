@@ -18,7 +18,7 @@ class Address(NamedTuple):
     """Decoded names; container and blob are None at the account's root, blob at a container.
 
     `path_style`: the account is in the path, not in the host name. `secondary`: the URL names the account's
-    secondary location, which is this server once more and answers reads only.
+    secondary location, which is this server itself and answers reads only.
     """
 
     account: str

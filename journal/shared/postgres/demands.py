@@ -128,7 +128,7 @@ def refusals(server: Server) -> Iterator[ServerFinding]:
         )
     if server.superuser:
         yield ServerFinding(
-            f"the shared log's role {server.role} is a superuser, whom no rule limits",
+            f"the shared log's role {server.role} is a superuser, whom no permission limits",
             "make one that owns its database only: CREATE ROLE retain LOGIN; ALTER DATABASE … OWNER TO "
             "retain",
         )
