@@ -1,8 +1,8 @@
 """Three nodes on three PostgreSQL servers, all on this machine, for trying: `make cluster`.
 
-It begins a cluster in a folder, or continues the one that is there. It prints which processes you can kill and
-what you will then see, and restarts what ended. It does what docs/cluster/installing.md describes, with the
-same commands; but nothing here survives the loss of the machine.
+It begins a cluster in a folder, or continues the one that is there. It prints which processes you can kill
+and what you will then see, and restarts what ended. It does what docs/cluster/installing.md describes, with
+the same commands; but nothing here survives the loss of the machine.
 """
 
 from __future__ import annotations

@@ -140,8 +140,8 @@ def check(folder: Path) -> None:
     reached = subprocess.run(["test", "-x", folder], check=False, cwd="/", **user()).returncode == 0
     if not reached:
         raise Refused(
-            f"{folder}: PostgreSQL runs as the user postgres, because you are root, and this user cannot reach it: "
-            "choose another folder with CLUSTER=/var/tmp/retain-cluster"
+            f"{folder}: PostgreSQL runs as the user postgres, because you are root, and this user cannot "
+            "reach it: choose another folder with CLUSTER=/var/tmp/retain-cluster"
         )
 
 
