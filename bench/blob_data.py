@@ -60,7 +60,7 @@ class BlobPeer:
 
 def name_of(number: int) -> str:
     """Return a blob's name as call recorders build them; names sort as the numbers do."""
-    return f"8888/0004C06AN88TN2MP904S02LAES{number:06}.mp3.bin"
+    return f"8888/0004C06AN88TN2MP904S02LAES{number:08}.mp3.bin"
 
 
 def target(path: str, query: str = "") -> str:

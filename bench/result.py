@@ -62,11 +62,11 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """What counts: one figure divided by another of the same rounds.
+    """What counts: mostly one figure divided by another of the same rounds; a single figure if it has a goal.
 
     Attributes:
-        name: The two figures.
-        rounds: One ratio a round.
+        name: The two figures, or the one with its unit.
+        rounds: One value a round.
         goal: At least this, if there is a goal.
         is_most: The goal is the most, instead of the least, that the ratio may be.
 
@@ -148,6 +148,10 @@ class RunResult:
         rounds = tuple(a / b for a, b in zip(above, below, strict=True) if b)
         if rounds:
             self.ratios.append(Ratio(name, rounds, goal, is_most=True))
+
+    def limit(self, name: str, of: ResultRow, metric: str, goal: float) -> None:
+        """Add one figure of a row, which may be `goal` at most."""
+        self.ratios.append(Ratio(name, tuple(of.figures[metric]), goal, is_most=True))
 
     def show(self, console: Console) -> None:
         """Print the ratios, then the table."""

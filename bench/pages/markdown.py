@@ -14,7 +14,7 @@ TARGETS: Final = "targets"
 """The place of the table of all goals."""
 
 _COMMAND: Final = re.compile(r"^`retain bench run ([a-z-]+)")
-_PLACE: Final = re.compile(r"(<!-- bench ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PLACE: Final = re.compile(r"(<!-- bench ([a-z-]+)( in full)? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def tables(results: Sequence[RunResult]) -> str:
@@ -27,7 +27,7 @@ def section(result: RunResult) -> str:
     lines = [_circumstances(result), ""]
     if result.ratios:
         rows = [(one.name, number(one.value), _goal(one)) for one in result.ratios]
-        lines += [*_table(("ratio", "median", "goal"), rows), ""]
+        lines += [*_table(("figure", "median", "goal"), rows), ""]
     columns = result.columns()
     head = ("case", "server", *(METRICS[name].title for name in columns))
     lines += _table(head, [(row.case, row.server, *cells(row, columns)) for row in result.rows])
@@ -74,8 +74,9 @@ def _beside(result: RunResult) -> tuple[Sequence[str], list[Sequence[str]]] | No
 def updated(text: str, results: Iterable[RunResult]) -> tuple[str, list[str]]:
     """Return a page with the results in their places, and the names of those that had one.
 
-    A place is between `<!-- bench SCENARIO -->` and `<!-- end -->`, each on a line of its own. The place
-    `targets` gets all ratios that have a goal.
+    A place is between `<!-- bench SCENARIO -->` and `<!-- end -->`, each on a line of its own. With the mark
+    `<!-- bench SCENARIO in full -->` it gets all ratios and figures of every server, latencies included. The
+    place `targets` gets all figures that have a goal.
     """
     known = {result.scenario: result for result in results}
     changed: list[str] = []
@@ -83,12 +84,12 @@ def updated(text: str, results: Iterable[RunResult]) -> tuple[str, list[str]]:
     def filled(place: re.Match[str]) -> str:
         if place[2] == TARGETS:
             changed.append(TARGETS)
-            return f"{place[1]}\n{_targets(place[0], known.values())}\n\n{place[3]}"
+            return f"{place[1]}\n{_targets(place[0], known.values())}\n\n{place[4]}"
         result = known.get(place[2])
         if result is None:
             return place[0]
         changed.append(place[2])
-        return f"{place[1]}\n{_placed(result)}\n{place[3]}"
+        return f"{place[1]}\n{section(result) if place[3] else _placed(result)}\n{place[4]}"
 
     return _PLACE.sub(filled, text), changed
 
@@ -98,7 +99,7 @@ def _goal(ratio: Ratio) -> str:
 
 
 def _targets(old: str, results: Iterable[RunResult]) -> str:
-    """Return a table of all ratios that have a goal; rows of scenarios without a result stay as they are."""
+    """Return a table of all figures that have a goal; rows of scenarios without a result stay as they are."""
     rows: dict[str, list[tuple[str, ...]]] = {}
     for line in old.splitlines():
         kept = tuple(cell.strip() for cell in line.strip("|").split(" | "))
@@ -110,7 +111,7 @@ def _targets(old: str, results: Iterable[RunResult]) -> str:
             (one.name, one.wanted, number(one.value), "yes" if one.is_met else "no", f"`{result.command}`")
             for one in aims
         ]
-    head = ("ratio", "target", "measured", "met", "command")
+    head = ("figure", "target", "measured", "met", "command")
     return "\n".join(_table(head, [row for name in sorted(rows) for row in rows[name]]))
 
 

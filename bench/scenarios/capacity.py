@@ -31,9 +31,14 @@ from retain.engine.blobs.entries import ContentHeaders
 
 COUNTS: Final = (10_000, 100_000, 1_000_000)
 """Times the scale; above 1, further powers of ten up to a million times the scale."""
+LARGEST: Final = COUNTS[-1]
 WRITERS: Final = 256
+SNAPSHOT_RECORDS: Final = 500_000
+"""As in a server. With far more blobs, the snapshots of the growing state would take most of the time."""
 PAGE: Final = 5000
 PAGES: Final = 40
+CLEAN, KILLED = "after a clean stop", "after SIGKILL"
+STARTS: Final = (CLEAN, KILLED)
 HEADERS: Final = ContentHeaders(content_type="application/octet-stream")
 
 
@@ -46,9 +51,22 @@ def measure(settings: RunSettings, result: RunResult) -> None:
                 seconds, spent = pool.submit(_filled, folder / "retain", count).result()
             result.add(f"write {count:,} blobs", Measurement.of(count, seconds, [], spent))
             _served(settings, result, folder, count)
+    add_targets(settings, result)
     result.notes.append(
         "blobs of 1 KiB with two tags in one container; medians of the pages and searches of one run"
     )
+
+
+def add_targets(settings: RunSettings, result: RunResult) -> None:
+    """Add what is wanted of a node with a million blobs, if this run measured one."""
+    if LARGEST not in counts(settings):
+        return
+    result.limit(f"memory with {LARGEST:,} blobs, MiB", result.row(f"memory with {LARGEST:,}"), "mib", 1536)
+    for case in STARTS:
+        row = result.row(f"first answer of {LARGEST:,} {case}")
+        result.limit(f"first answer of {LARGEST:,} blobs {case}, s", row, "seconds", 10)
+    page = result.row(f"page of {PAGE:,} of {LARGEST:,}")
+    result.limit(f"page of {PAGE:,} of {LARGEST:,} blobs: p99, ms", page, "p99_ms", 100)
 
 
 def counts(settings: RunSettings) -> list[int]:
@@ -61,7 +79,7 @@ def counts(settings: RunSettings) -> list[int]:
 
 def _served(settings: RunSettings, result: RunResult, folder: Path, count: int) -> None:
     configuration, core = blobs.configuration(folder), processors()[0]
-    for case in ("after a clean stop", "after SIGKILL"):
+    for case in STARTS:
         begin = time.perf_counter()
         with servers.retain(folder / "retain", configuration, core, checkout=settings.checkout) as (
             port,
@@ -71,7 +89,7 @@ def _served(settings: RunSettings, result: RunResult, folder: Path, count: int) 
                 client.send("GET", blobs.blob_target(count - 1), headers=blobs.HEADERS)
             figures = {"seconds": time.perf_counter() - begin, "cpu_seconds": cpu_seconds(pid)}
             result.add(f"first answer of {count:,} {case}", Measurement(figures))
-            if case == "after a clean stop":
+            if case == CLEAN:
                 _asked(settings, result, (port, pid), count)
                 held = resident_bytes(pid)
                 result.add(
@@ -107,7 +125,8 @@ def _filled(folder: Path, count: int) -> tuple[float, float]:
 
 async def _fill(folder: Path, count: int) -> float:
     """Fill the folder, close it cleanly, and return the seconds that writing took."""
-    async with engine.open_engine(folder) as store:
+    options = engine.Options(snapshot_records=max(SNAPSHOT_RECORDS, count // 2))
+    async with engine.open_engine(folder, options=options) as store:
         wanted = EnsureContainers(
             actor="bench", account=blobs.ACCOUNT, containers=((blobs.CONTAINER, store.entropy(16)),)
         )

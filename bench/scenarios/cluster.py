@@ -75,11 +75,11 @@ def measure(settings: RunSettings, result: RunResult) -> None:
     result.notes.append(
         "The barrier, p50 of a write at the leader of 3 nodes less that of 1 node: "
         + ", ".join(f"{one:.2f}" for one in barrier)
-        + " ms in the rounds."
+        + " ms in the rounds"
     )
     result.notes.append(
         "All nodes, both PostgreSQL servers and the load share this machine's processors. "
-        "A lease is 5 s, a grant 2 s."
+        "A lease is 5 s, a grant 2 s"
     )
 
 

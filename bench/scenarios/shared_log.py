@@ -70,7 +70,7 @@ def measure(settings: RunSettings, result: RunResult) -> None:
             )
     result.notes.append(
         f"Records have {RECORD_BYTES:,} B. PostgreSQL, its standby and the journal share this machine and "
-        "its disk, and each syncs to it."
+        "its disk, and each syncs to it"
     )
 
 

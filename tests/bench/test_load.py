@@ -144,6 +144,54 @@ def test_a_scenario_runs_and_is_kept(tmp_path: Path) -> None:
     assert any(row["figures"]["cpu_us"][0] > 0 for row in kept["rows"])
 
 
+#: A mark's words after the scenario, and the cases that its rows must have.
+TABLES = {
+    "short-path": ("", ["blob GET", "blob PUT", "area query", "area create", "settings GET"]),
+    "audit": (
+        "",
+        [
+            "history of one resource, without indexes",
+            "build all indexes",
+            "history of one resource, indexes kept",
+            "prepare proofs",
+            "prove that a record is included",
+            "verify the journal",
+            "verify the journal, its indexes and events",
+        ],
+    ),
+    "following": ("", ["create an area of 1 KiB", "apply a record of 1 KiB", "a query, all being durable"]),
+    "expiry": (
+        " in full",
+        [
+            "memory with 1,000 areas",
+            "a read alone",
+            "a commit alone",
+            "a read beside expiry",
+            "a commit beside expiry",
+            "expire 1,000 areas",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("scenario", TABLES)
+def test_a_scenario_fills_its_place_in_a_page(scenario: str, tmp_path: Path) -> None:
+    full, cases = TABLES[scenario]
+    options = ["--rounds=1", "--seconds=0.2", "--scale=0.001", f"--out={tmp_path}"]
+    done = CliRunner().invoke(main, ["bench", "run", scenario, *options])
+    assert done.exit_code == 0, done.output
+    page = tmp_path / "page.md"
+    page.write_text(f"<!-- bench {scenario}{full} -->\nold\n<!-- end -->\n")
+    done = CliRunner().invoke(main, ["bench", "report", str(tmp_path), "--update", str(page)])
+    assert done.exit_code == 0, done.output
+    text = page.read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert list(dict.fromkeys(row[0] for row in rows if row[0] in cases)) == cases
+    assert "old" not in text
+    if scenario == "short-path":
+        assert all(float(cell.replace(",", "")) > 0 for row in rows[2:] for cell in row[1:])
+
+
 def test_the_rates_of_several_servers_at_once_are_added(port: int) -> None:
     one = measure(_load(port, rate=50.0, seconds=1.0))
     both = together([_load(port, rate=50.0, seconds=1.0), _load(port, rate=20.0, seconds=1.0)])

@@ -22,6 +22,7 @@ from retain.bench.pages.pivots import PIVOTS
 from retain.bench.result import ResultRow, RunResult, latest
 from retain.bench.scenario import RunSettings, Scenario, scenarios
 from retain.bench.scenarios import capacity, commit, connections
+from retain.bench.scenarios.short_path import LONG_PATH, SHORT_PATH
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -270,13 +271,92 @@ def test_a_page_has_a_row_for_each_size() -> None:
     result = RunResult("capacity", "retain bench run capacity")
     for count, mib in (("1,000,000", 1065.0), ("10,000", 99.5)):
         result.add(f"memory with {count}", Measurement({"mib": mib, "bytes_each": 1.0}))
-        result.add(f"page of 5,000 of {count}", Measurement({"cpu_us": 37_000.0}))
-        result.add(f"page of 5,000 of {count}", Measurement({"cpu_us": 99_000.0}), "another")
+        result.add(f"page of 5,000 of {count}", Measurement({"p50_ms": 37.0}))
+        result.add(f"page of 5,000 of {count}", Measurement({"p50_ms": 99.0}), "another")
     text, changed = updated("<!-- bench capacity -->\nold\n<!-- end -->\n", [result])
     rows = [line for line in text.splitlines() if line.startswith("| 1")]
     assert changed == ["capacity"]
-    assert rows == ["| 10,000 | 99.5 |  |  |  |  | 37.0 |  |", "| 1,000,000 | 1,065 |  |  |  |  | 37.0 |  |"]
+    assert rows == [
+        "| 10,000 |  | 99.5 |  |  | 37.0 |  |  |  |  |  |",
+        "| 1,000,000 |  | 1,065 |  |  | 37.0 |  |  |  |  |  |",
+    ]
     assert "`retain bench run capacity`" in text
+
+
+def test_a_page_has_the_ratio_of_two_servers_by_rounds() -> None:
+    result = RunResult("short-path", "retain bench run short-path")
+    for short, long in ((100.0, 200.0), (100.0, 400.0), (300.0, 400.0)):
+        result.add("PUT", Measurement({"cpu_us": long}), LONG_PATH)
+        result.add("PUT", Measurement({"cpu_us": short, "per_second": 5.0}), SHORT_PATH)
+    result.add("GET", Measurement({"cpu_us": 50.0}), SHORT_PATH)
+    result.add("GET", Measurement({"cpu_us": 100.0}), LONG_PATH)
+    text, _ = updated("<!-- bench short-path -->\nold\n<!-- end -->\n", [result])
+    assert [line for line in text.splitlines() if line.startswith(("| PUT", "| GET"))] == [
+        "| PUT | 400 | 100 | 0.50 |  | 5.00 |",
+        "| GET | 100 | 50.0 | 0.50 |  |  |",
+    ]
+
+
+def test_a_place_may_have_all_figures() -> None:
+    result = _result("one", per_second=[10.0], p99_ms=[1.5])
+    result.add("GET", Measurement({"p99_ms": 2.5}), "other")
+    result.ratio("ours / theirs", result.rows[0], result.rows[1], "p99_ms")
+    text, changed = updated("<!-- bench one in full -->\nold\n<!-- end -->\n", [result])
+    assert changed == ["one"]
+    assert "old" not in text
+    assert [line for line in text.splitlines() if line.startswith(("| ours", "| GET"))] == [
+        "| ours / theirs | 1.67 |  |",
+        "| GET | retain | 10.0 | 1.50 |",
+        "| GET | other |  | 2.50 |",
+    ]
+    assert updated(text, [result])[0] == text
+
+
+def test_a_single_figure_may_have_a_goal() -> None:
+    result = _result("one", seconds=[9.0, 11.0, 12.0])
+    result.limit("a start, s", result.rows[0], "seconds", 10)
+    result.limit("a slow start, s", result.rows[0], "seconds", 11)
+    text, _ = updated("<!-- bench targets -->\n<!-- end -->\n", [result])
+    assert "| a start, s | at most 10 | 11.0 | no | `retain bench run one` |" in text
+    assert "| a slow start, s | at most 11 | 11.0 | yes | `retain bench run one` |" in text
+
+
+def test_a_node_of_a_million_blobs_has_targets() -> None:
+    def measured(**options: float) -> list[str]:
+        result = RunResult("capacity", "")
+        settings = RunSettings(**options)  # type: ignore[arg-type]
+        for count in capacity.counts(settings):
+            result.add(f"memory with {count:,}", Measurement({"mib": 1.0}))
+            result.add(f"page of 5,000 of {count:,}", Measurement({"p99_ms": 1.0}))
+            for case in capacity.STARTS:
+                result.add(f"first answer of {count:,} {case}", Measurement({"seconds": 11.0}))
+        capacity.add_targets(settings, result)
+        return [f"{one.name} {one.wanted} {one.is_met}" for one in result.ratios]
+
+    assert measured(scale=0.1) == []
+    assert (
+        measured()
+        == measured(scale=10)
+        == [
+            "memory with 1,000,000 blobs, MiB at most 1536 True",
+            "first answer of 1,000,000 blobs after a clean stop, s at most 10 False",
+            "first answer of 1,000,000 blobs after SIGKILL, s at most 10 False",
+            "page of 5,000 of 1,000,000 blobs: p99, ms at most 100 True",
+        ]
+    )
+
+
+@pytest.mark.parametrize("page", ["docs/performance.md", "docs/capacity.md"])
+def test_every_place_of_a_page_is_of_a_scenario_and_has_an_end(page: str) -> None:
+    text = (ROOT / page).read_text()
+    marks = re.findall(r"<!-- (bench ([a-z-]+)(?: in full)?|end) -->", text)
+    assert [mark[0] == "end" for mark in marks] == [False, True] * (len(marks) // 2)
+    names = [name for _, name in marks if name]
+    assert len(names) > 1
+    assert len(set(names)) == len(names)
+    assert set(names) <= {"targets", *scenarios()}
+    results = [_result(name, per_second=[1.0]) for name in names if name != "targets"]
+    assert sorted(updated(text, results)[1]) == sorted(names)
 
 
 def test_the_tables_by_size_name_cases_that_are_measured() -> None:
