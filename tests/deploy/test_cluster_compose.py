@@ -66,6 +66,11 @@ def test_the_nodes_are_built_with_what_a_cluster_needs_and_are_confined(image: S
         assert f" {payloads[1]}" in made, "it belongs to the server's user"
 
 
+def test_nothing_needs_a_database_that_may_be_lost_to_start() -> None:
+    assert [name for name, service in SERVICES.items() if "depends_on" in service] == []
+    assert {service["restart"] for service in SERVICES.values()} == {"unless-stopped"}
+
+
 def test_volumes_secrets_and_mounted_files_are_there() -> None:
     mounts = [mount.split(":")[0] for service in SERVICES.values() for mount in service["volumes"]]
     assert {name for name in mounts if not name.startswith(".")} == set(COMPOSE["volumes"])
@@ -114,12 +119,14 @@ def script(name: str, server: postgres.Server, data: Path) -> dict[str, Any]:
 def test_its_postgresql_is_one_that_a_node_takes_and_its_standby_makes_commits_return(
     primary: postgres.Server, postgres_servers: postgres.Postgres
 ) -> None:
-    """Until the standby follows, each commit waits: the script that makes the role must not."""
+    """Until the standby follows, each commit waits; the script that makes the roles runs before that."""
     from retain.journal.shared.postgres import demands
     from retain.journal.shared.postgres.connection import complete, connect
 
     made = script("cluster-db.sh", primary, primary.data)
     subprocess.run(made.pop("args"), check=True, timeout=60, **made)
+    primary.stop()
+    primary.start()
     with closing(connect(complete(primary.url), 10.0)) as connection:
         asked = demands.ask(connection)
     demands.refuse(asked)
@@ -134,6 +141,10 @@ def test_its_postgresql_is_one_that_a_node_takes_and_its_standby_makes_commits_r
     try:
         primary.wait_for("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'", seconds=60)
         primary.sql("CREATE TABLE waits_for_the_standby (i int)")
+        assert "synchronous_standby_names" not in " ".join(SERVICES["db2"]["command"]), (
+            "outranks ALTER SYSTEM"
+        )
+        assert "synchronous_standby_names = '*'" in (folder / "data" / "postgresql.auto.conf").read_text()
     finally:
         standby.terminate()
         standby.wait(60)

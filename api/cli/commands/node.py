@@ -86,7 +86,11 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
             rows,
         )
     if not any(row["role"] == "leader" for row in rows):
-        raise Stopped("no node leads: changes and reads are answered 503 at every node", FAILED)
+        raise Stopped(
+            "no node leads: changes and reads are answered 503 at every node; `retain doctor` on each "
+            "machine looks for the cause",
+            FAILED,
+        )
 
 
 @command.command(name="forget")

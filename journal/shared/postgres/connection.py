@@ -20,6 +20,9 @@ ANSWER_S: Final = 10.0
 _INTERVAL_S: Final = 0.1
 """Seconds between two checks by psycopg whether the process was interrupted."""
 
+_TOO_LATE: Final = "wait timeout expired"
+"""psycopg's words for a wait that took too long; the class of the error is private."""
+
 _DEPRECATED: Final = "01P01"
 """SQLSTATE of a warning that a feature will be removed."""
 _NUMBERS: Final = frozenset(
@@ -81,12 +84,14 @@ class PatientConnection(psycopg.Connection[TupleRow]):
         """Wait for an answer; close the connection if it does not arrive in time."""
         try:
             return super().wait(gen, interval, self.patience if timeout is None else timeout)
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
             if self.pgconn.transaction_status in (
                 pq.TransactionStatus.ACTIVE,
                 pq.TransactionStatus.UNKNOWN,
             ):
                 self.close()  # an answer that comes later must not be taken for that of the next statement
+            if str(error) == _TOO_LATE:
+                raise psycopg.OperationalError(f"there was no answer within {self.patience:g} s") from error
             raise
 
     def hear(self, notice: psycopg.errors.Diagnostic) -> None:

@@ -14,6 +14,10 @@ VERSION: Final = 150000
 """PostgreSQL 15: the first that lets a role other than a superuser start a checkpoint."""
 
 
+STUCK_S: Final = 2.0
+"""Seconds after which a commit that waits for a synchronous standby is worth a warning."""
+
+
 class Server(NamedTuple):
     """What a server reports about itself and about the role of the session."""
 
@@ -22,6 +26,7 @@ class Server(NamedTuple):
     synchronous_commit: str
     client_min_messages: str
     standbys: str
+    stuck: int
     statements: str
     slow: int
     sampled: int
@@ -44,6 +49,8 @@ _ASK: Final = """
         current_setting('synchronous_commit') AS synchronous_commit,
         current_setting('client_min_messages') AS client_min_messages,
         current_setting('synchronous_standby_names') AS standbys,
+        (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user AND wait_event = 'SyncRep'
+            AND query_start <= clock_timestamp() - make_interval(secs => %s)) AS stuck,
         current_setting('log_statement') AS statements,
         (SELECT setting::bigint FROM pg_settings WHERE name = 'log_min_duration_statement') AS slow,
         (SELECT setting::bigint FROM pg_settings WHERE name = 'log_min_duration_sample') AS sampled,
@@ -81,7 +88,7 @@ def ask(connection: psycopg.Connection[TupleRow]) -> Server:
     """
     refuse_version(connection.info.server_version)
     with connection.cursor(row_factory=class_row(Server)) as cursor:
-        found = cursor.execute(_ASK).fetchone()
+        found = cursor.execute(_ASK, (STUCK_S,)).fetchone()
     assert found is not None
     return found
 
@@ -162,6 +169,15 @@ def warn(server: Server) -> list[ServerFinding]:
                 "the shared log's server has no synchronous standby (synchronous_standby_names is empty): "
                 "losing its disk loses the records that no node has written yet",
                 "add a standby and name it: synchronous_standby_names = 'ANY 1 (db2, db3)'",
+            )
+        )
+    if server.stuck:
+        found.append(
+            ServerFinding(
+                "commits to the shared log wait for a synchronous standby, and none confirms them "
+                f"(synchronous_standby_names = '{server.standbys}')",
+                "start the standby, or build a new one; if this server shall go on alone, ALTER SYSTEM SET "
+                "synchronous_standby_names = '' and SELECT pg_reload_conf(); commits are then on one disk",
             )
         )
     if server.checksums != "on":

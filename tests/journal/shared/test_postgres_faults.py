@@ -324,7 +324,7 @@ def test_small_files_are_not_read_from_a_server_that_can_make_nothing_durable(
     shared.keep({"accounts/a": b"key"}, head.term)
     try:
         postgres_server.require_standby()
-        with pytest.raises(Unsettled, match="did not answer 'kept'"):
+        with pytest.raises(Unsettled, match=r"did not answer 'kept': there was no answer within 0\.3 s$"):
             impatient(shared).kept()
     finally:
         postgres_server.configure(synchronous_standby_names="")

@@ -32,6 +32,15 @@ def create(server: Server) -> None:
         shared.create(IDENTITY, 0, bytes(32), 1)
 
 
+@contextmanager
+def psycopg_session(url: str) -> Iterator[Any]:
+    """Give a session of the shared log's role."""
+    from retain.journal.shared.postgres.connection import complete, connect
+
+    with closing(connect(complete(url), 10.0)) as session:
+        yield session
+
+
 def refusal(url: str) -> str:
     """Return why a server is refused."""
     with connected(url) as shared, pytest.raises(JournalError) as caught:
@@ -167,6 +176,7 @@ def test_what_an_operator_should_know_is_logged_once(
 
     create(postgres_server)
     module._told.clear()
+    caplog.clear()
     postgres_server.sql("REVOKE pg_checkpoint FROM retain")
     try:
         with caplog.at_level(logging.WARNING, "retain.nodes"):
@@ -179,6 +189,33 @@ def test_what_an_operator_should_know_is_logged_once(
     assert len(told) == len(set(told))
     assert [True for one in told if "synchronous_standby_names is empty" in one] == [True]
     assert [True for one in told if "GRANT pg_checkpoint TO retain" in one] == [True]
+
+
+def test_a_server_whose_commits_wait_for_a_standby_says_so(
+    postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retain.journal.shared.postgres import demands
+    from retain.journal.shared.postgres.survey import survey
+
+    def advice() -> list[str]:
+        return [one.advice for one in survey(postgres_server.url).warnings if "none confirms" in one.found]
+
+    create(postgres_server)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    try:
+        postgres_server.require_standby()
+        with psycopg_session(postgres_server.url) as session:
+            session.pgconn.send_query(b"SELECT pg_logical_emit_message(true, 'waits', '')")
+            postgres_server.wait_for(waiting, 1)
+            monkeypatch.setattr(demands, "STUCK_S", 3600.0)
+            assert advice() == [], "every commit waits for a moment"
+            monkeypatch.setattr(demands, "STUCK_S", 0.0)
+            assert [True for one in advice() if "synchronous_standby_names = ''" in one] == [True]
+            postgres_server.configure(synchronous_standby_names="")
+            postgres_server.wait_for(waiting, 0)
+        assert advice() == []
+    finally:
+        postgres_server.configure(synchronous_standby_names="")
 
 
 def test_nothing_of_dropped_frames_stays_in_the_servers_files(postgres_servers: Postgres) -> None:
