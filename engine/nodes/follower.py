@@ -29,6 +29,7 @@ from retain.engine.nodes.messages import (
     NodeWelcome,
     SentFrame,
     Settled,
+    Succeeded,
 )
 from retain.engine.nodes.options import NodeOptions
 from retain.engine.writing.threads import in_thread
@@ -181,7 +182,8 @@ class NodeFollower:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._talk, nursery.cancel_scope)
-                await self._join()
+                news = await self._join()
+                nursery.start_soon(self._engine.former_leaders.tell, news)
                 nursery.start_soon(self._apply)
                 nursery.start_soon(self._renew)
                 nursery.start_soon(self._watch)
@@ -195,7 +197,8 @@ class NodeFollower:
             self._wake()
             everything.cancel()
 
-    async def _join(self) -> None:
+    async def _join(self) -> Succeeded:
+        """Join the leader, and receive what is missing here; return what a former leader needs to know."""
         engine = self._engine
         welcome = await self._link.ask(
             NodeHello(
@@ -209,6 +212,7 @@ class NodeFollower:
         self._forwards = welcome.forwards
         if not welcome.forwards:
             LOG.warning("changes are not forwarded", extra={"facts": {"leader": welcome.release}})
+        return Succeeded(engine.identity, *self.term, welcome.before, welcome.batch)
 
     async def _told(self, message: Any) -> Any:
         match message:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import trio
 
 from retain.engine.core.command import Command
-from retain.engine.core.errors import EngineError, Invalid, NodeNotReady
-from retain.engine.core.made import MADE
+from retain.engine.core.errors import EngineError, Invalid, NodeNotReady, StorageFailed
+from retain.engine.core.made import MADE, note
 from retain.engine.core.time import HOUR, SECOND
 from retain.engine.following.codec import BadMessage, Codec
 from retain.engine.following.link import Link
@@ -31,18 +31,21 @@ from retain.engine.nodes.messages import (
     NodeWelcome,
     SentFrame,
     Settled,
+    Succeeded,
 )
 from retain.engine.nodes.options import NodeOptions, SteppedDown
 from retain.engine.writing.threads import in_thread
 from retain.journal import Fenced, Unsettled
 from retain.journal.log import Committed
-from retain.journal.shared.interface import Shared
+from retain.journal.shared.interface import Shared, Succession, Term
 from retain.journal.shared.leadership import Leadership
 
 LOG = logging.getLogger("retain.nodes")
 
 WAITING_BYTES: Final = 64 << 20
 """Most bytes of frames that wait for a follower. With more, it is disconnected and reads the shared log."""
+PARTING_S: Final = 0.3
+"""Seconds between the end of a term and that of the process, in which clients still get their answers."""
 WATCH_S: Final = 0.1
 """Seconds between two checks for a writer that has ended, and for grants that have."""
 UPKEEP_S: Final = 60.0
@@ -105,10 +108,16 @@ class Leader:
         self._codec = Codec(KINDS)
         self._token = trio.lowlevel.current_trio_token()
         self._stopping = False
+        self._ended = trio.Event()
 
     def assume_former_life(self) -> None:
         """Answer only after the grants that this node gave before its restart have ended."""
         self._grants.assume(self._engine.elapsed() + round(self._node.grant_seconds * SECOND))
+
+    @property
+    def term(self) -> Term:
+        """Return the term."""
+        return self.leadership.term
 
     # --- what requests need ------------------------------------------------------------------------------
 
@@ -121,15 +130,39 @@ class Leader:
         return self._engine.horizon.now()
 
     async def submit(self, command: Command[Value]) -> Value:
-        """Decide a command; return or refuse when every node that may answer has applied what was decided."""
+        """Decide a command; return or refuse when every node that may answer has applied what was decided.
+
+        Raises:
+            NodeNotReady: This node no longer leads; nothing was changed.
+            StorageFailed: Whether the command happened is unknown.
+            EngineError: See `engine.writing.writer.Writer.submit`.
+
+        """
+        made: list[int] = []
+        collecting = MADE.set(made)
         try:
-            return await self._engine.decide(command)
+            result = await self._engine.decide(command)
+        except (StorageFailed, NodeNotReady):
+            raise  # as true as before, whoever leads
+        except EngineError:
+            await self._confirm(made)
+            raise
         finally:
-            with trio.CancelScope(shield=True):
-                await self.settle(self._engine.durable)
-                if not self.answers():
-                    # What was recorded is committed, but a refusal may depend on an outdated state.
-                    raise NodeNotReady("this node no longer leads; check before you try again")
+            MADE.reset(collecting)
+        note(made)
+        await self._confirm(made)
+        return result
+
+    async def _confirm(self, made: Sequence[int]) -> None:
+        """Return once every node that may answer has applied what a decision saw and recorded.
+
+        What was recorded is committed, so it is true after this node's lease, too. What was only seen may be
+        outdated then.
+        """
+        with trio.CancelScope(shield=True):
+            await self.settle(self._engine.durable)
+        if not made and not self.answers():
+            raise NodeNotReady("this node no longer leads; nothing was changed, try again")
 
     async def settle(self, seq: int) -> None:
         """Return once every node that may answer has applied record `seq`."""
@@ -204,15 +237,18 @@ class Leader:
             try:
                 await in_thread(self.leadership.renew)
             except Fenced as error:
-                raise SteppedDown(f"another node leads: {error}") from error
+                await trio.sleep(PARTING_S)
+                raise SteppedDown(str(error)) from error
             except Unsettled as error:
                 LOG.warning("the lease was not renewed", extra={"facts": {"why": str(error)}})
-            await trio.sleep(self._node.lease_seconds / 5)
+            with trio.move_on_after(self._node.lease_seconds / 5):
+                await self._ended.wait()
 
     async def _watch(self) -> None:
         """End the process if writing has ended: only a restart can tell whether the last change happened."""
         while True:
             if self._engine.failure:
+                await trio.sleep(PARTING_S)
                 raise SteppedDown(self._engine.failure)
             self.settled()
             await trio.sleep(WATCH_S)
@@ -228,7 +264,7 @@ class Leader:
 
     def _drop(self, shared: Shared) -> list[int]:
         node = self._node
-        return shared.drop(self.leadership.term, node.copies, node.keep_hours * HOUR / SECOND)
+        return shared.drop(self.term, node.copies, node.keep_hours * HOUR / SECOND)
 
     # --- followers ---------------------------------------------------------------------------------------
 
@@ -268,6 +304,8 @@ class Leader:
                 self._grants.release(peer)
                 self._heard()
                 return True
+            case Succeeded():
+                return self._end(message)
         return None
 
     def _heard(self) -> None:
@@ -280,9 +318,28 @@ class Leader:
         peer.name = hello.name
         self._grants.join(peer, hello.seq)
         self._peers.add(peer)
-        term = self.leadership.term
+        term = self.term
         forwards = hello.digest == self._codec.digest and hello.release == self._node.release
-        return NodeWelcome(term.epoch, term.holder, self._sent, self._node.release, forwards)
+        head = self.leadership.head
+        return NodeWelcome(
+            term.epoch, term.holder, self._sent, self._node.release, forwards, head.seq, head.batch
+        )
+
+    def news(self) -> Succeeded:
+        """Return what a former leader needs to know of this term."""
+        head = self.leadership.head
+        return Succeeded(head.identity, *head.term, head.seq, head.batch)
+
+    def _end(self, told: Succeeded) -> bool:
+        """End this term if another node's has begun; return whether it has."""
+        if told.identity != self.leadership.head.identity:
+            raise Invalid("the node has another journal", reason="identity")
+        news = Succession(Term(told.epoch, told.holder), told.seq, told.batch)
+        if not self.leadership.succeed(news):
+            return False
+        LOG.warning("another node leads", extra={"facts": {"epoch": told.epoch}})
+        self._ended.set()
+        return True
 
     def _grant(self, peer: Peer, request: GrantRequest) -> Granted:
         self._grants.report(peer, request.applied, request.files, request.overwritten)

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from retain.engine.core.clock import Horizon
 from retain.engine.core.command import Command
+from retain.engine.nodes.former_leaders import FormerLeaders
 from retain.engine.nodes.present import Present
 from retain.engine.state import State
 from retain.journal.log import Committed
@@ -45,6 +46,10 @@ class Local(Protocol):
     @property
     def present(self) -> Present:
         """Return what the leader has told about the present."""
+
+    @property
+    def former_leaders(self) -> FormerLeaders:
+        """Return what tells a former leader that another node leads."""
 
     def elapsed(self) -> int:
         """Return the monotonic clock, nanoseconds."""

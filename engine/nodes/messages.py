@@ -46,6 +46,9 @@ class NodeWelcome:
         sent: The last committed record. Later ones come over the link, earlier ones from the shared log.
         release: The release of Retain.
         forwards: Whether commands are accepted over this link: both nodes are of one release.
+        before: The last record that was committed when the term began; see `Succeeded`. -1 from a leader of
+            an earlier release, which does not tell.
+        batch: See `Succeeded`.
 
     """
 
@@ -54,6 +57,30 @@ class NodeWelcome:
     sent: int
     release: str
     forwards: bool
+    before: int = -1
+    batch: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """A later term has begun: from its leader, or a node that follows it, to the leader of an earlier term.
+
+    Answered with whether that was news.
+
+    Attributes:
+        identity: The identity of the journal.
+        epoch: The epoch of the later term.
+        holder: The holder of this term.
+        seq: The last record that was committed when it began.
+        batch: The 16 bytes passed to the last append before.
+
+    """
+
+    identity: bytes
+    epoch: int
+    holder: bytes
+    seq: int
+    batch: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +178,7 @@ _KINDS: Final = {
     for kind in (
         NodeHello,
         NodeWelcome,
+        Succeeded,
         GrantRequest,
         Granted,
         Applied,

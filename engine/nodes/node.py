@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +22,7 @@ from retain.engine.following.foreseen import foresee, short_runs
 from retain.engine.nodes.causes import in_words, leaves, with_lag
 from retain.engine.nodes.connection import Connection, portions, refuse_other_log
 from retain.engine.nodes.follower import NodeFollower
+from retain.engine.nodes.former_leaders import FormerLeaders
 from retain.engine.nodes.leader import Leader
 from retain.engine.nodes.options import Cluster, SteppedDown
 from retain.engine.nodes.present import Present
@@ -80,6 +80,7 @@ class NodeEngine(Engine):
         self.reports = Reports(self._connection, self._horizon, self._own_report, self._excuse)
         self._takes_part = trio.Event()
         self.present = Present(self._horizon)
+        self.former_leaders = FormerLeaders(cluster.transport, cluster.node)
         self._vouched = lambda: self._horizon.vouched() if self.decides else self.present.vouched()
         self._leader = ""
         self._leadership: Leadership | None = None
@@ -291,7 +292,7 @@ class NodeEngine(Engine):
 
         """
         role = self._answering()
-        term = role.leadership.term if isinstance(role, Leader) else role.term
+        term = role.term
         changes = await in_thread(self.files.changes)
         if changes:
             try:
@@ -341,17 +342,12 @@ class NodeEngine(Engine):
     @property
     def epoch(self) -> int:
         """Return the epoch of the present term, 0 if unknown."""
-        role = self._role
-        if role is None:
-            return 0
-        return role.leadership.term.epoch if isinstance(role, Leader) else role.term.epoch
+        return 0 if self._role is None else self._role.term.epoch
 
     async def _begin(self, background: trio.Nursery) -> None:
-        background.start_soon(self._housekeeping)
-        background.start_soon(self._tidy)
-        background.start_soon(self.reports.run)
+        for work in (self._housekeeping, self._tidy, self.reports.run, self._live):
+            background.start_soon(work)
         background.start_soon(watch_role, self)
-        background.start_soon(self._live)
 
     async def _leave(self) -> None:
         if self._role is not None:
@@ -374,6 +370,7 @@ class NodeEngine(Engine):
             try:
                 head = await self.with_shared(lambda shared: shared.head())
                 self._leader = head.leader
+                self.former_leaders.saw(head)
                 refuse_other_log(head, self.identity, self._log.head)
                 if head.remaining <= 0 or head.leader == self.node.name:
                     await self._lead(head)
@@ -425,6 +422,7 @@ class NodeEngine(Engine):
         LOG.info("taking over", extra={"facts": facts})
         async with trio.open_nursery() as nursery:
             nursery.start_soon(role.run)
+            nursery.start_soon(self.former_leaders.tell, role.news())
             await self.fetch(leadership.head.seq, leadership.term)
             await self.load_files()
             self._horizon.pass_over(self.present.vouched())
@@ -453,7 +451,7 @@ class NodeEngine(Engine):
                 node.url,
                 lease=node.lease_seconds,
                 clock=self.elapsed,
-                pause=time.sleep,
+                pause=self._cluster.pause,
                 entropy=self._entropy,
                 holder=self._holder,
             )

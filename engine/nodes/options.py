@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,6 +66,7 @@ class Cluster:
         connect: Returns a connection to the shared log.
         transport: Connections to other nodes.
         files: The small files that all nodes have.
+        pause: Lets a thread wait a number of seconds.
 
     """
 
@@ -72,6 +74,7 @@ class Cluster:
     connect: Connect
     transport: Transport
     files: SharedFiles
+    pause: Callable[[float], None] = time.sleep
 
 
 class SteppedDown(Exception):

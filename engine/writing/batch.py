@@ -90,11 +90,17 @@ class Job:
 
 
 class CommandBatch:
-    """The content of one frame, and the commands that wait for it."""
+    """The content of one frame, and the commands that wait for it.
 
-    __slots__ = ("answers", "drafts", "size")
+    Attributes:
+        never: Whether the frame is certainly in no journal, because another node of the cluster leads.
+
+    """
+
+    __slots__ = ("answers", "drafts", "never", "size")
 
     def __init__(self) -> None:
+        self.never = False
         self.drafts: list[journal.Draft] = []
         self.answers: list[PendingCommand] = []
         self.size = 0

@@ -13,7 +13,15 @@ from retain import journal
 from retain.engine import wire
 from retain.engine.core.clock import Horizon
 from retain.engine.core.command import Command, Decision
-from retain.engine.core.errors import EngineClosed, Exhausted, Invalid, StorageFailed, StorageFull, TooLarge
+from retain.engine.core.errors import (
+    EngineClosed,
+    Exhausted,
+    Invalid,
+    NodeNotReady,
+    StorageFailed,
+    StorageFull,
+    TooLarge,
+)
 from retain.engine.core.event import Stamp
 from retain.engine.core.made import note
 from retain.engine.core.shortages import DISK, LOG, Shortages, shortage_in
@@ -158,6 +166,7 @@ class Writer:
             Refused: The command cannot be done; nothing changed.
             StorageFull: No space; nothing changed.
             Exhausted: The machine is short of descriptors or memory; nothing changed.
+            NodeNotReady: Another node of the cluster leads; nothing changed.
             StorageFailed: Writing has ended until a restart; whether this command happened is unknown.
             EngineClosed: The engine is stopping.
 
@@ -433,6 +442,7 @@ class Writer:
         try:
             addresses = await self._in_thread(self._write, batch.drafts, self._state.time)
         except FAILURES as error:
+            batch.never = isinstance(error, journal.Fenced)
             self.fail(error)
             return
         for timed in self._timed:
@@ -481,6 +491,8 @@ class Writer:
 
     def _answer(self, batch: CommandBatch) -> None:
         for pending in batch.answers:
-            if self._failure and (pending.error is None or batch.drafts):
+            if batch.never:
+                pending.error = NodeNotReady("another node leads; nothing was changed, try again")
+            elif self._failure and (pending.error is None or batch.drafts):
                 pending.error = StorageFailed(self._failure)
             pending.answered.set()

@@ -69,6 +69,21 @@ class SharedHead(NamedTuple):
     dropped: int
 
 
+class Succession(NamedTuple):
+    """A term that began, and where the shared log ended then: no earlier term changes anything after that.
+
+    Attributes:
+        term: The term.
+        seq: The last record that was committed when it began.
+        batch: The 16 bytes passed to the last append before.
+
+    """
+
+    term: Term
+    seq: int
+    batch: bytes
+
+
 class NodeReport(NamedTuple):
     """A node's report of its own state.
 
@@ -207,6 +222,12 @@ class Shared(Protocol):
         Raises:
             Fenced: The log has another term.
 
+        """
+
+    def interrupt(self) -> None:
+        """Have a call that waits for its answer, and every later one, raise `Unsettled`.
+
+        Any thread may call it. A call that is connecting to a server notices it when the attempt ends.
         """
 
     def close(self) -> None:

@@ -6,13 +6,14 @@ writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import RLock
 from typing import Final
 
 from retain.journal.errors import Fenced, Unsettled
 from retain.journal.log import Committed
-from retain.journal.shared.interface import Shared, SharedHead, Term
+from retain.journal.shared.interface import Shared, SharedHead, Succession, Term
 
 PATIENCE_S: Final = 60.0
 """Longest time to wait for an answer. The standby of a failed primary takes over in less."""
@@ -21,6 +22,7 @@ PAUSE_S: Final = 0.05
 MARGIN: Final = 0.2
 """The part of a lease that the leader does not use, because clocks run at different rates."""
 _SECOND: Final = 1_000_000_000
+_UNKNOWN: Final = "whether the last change was committed before is unknown"
 
 
 class Leadership:
@@ -62,6 +64,8 @@ class Leadership:
         self._entropy = entropy
         self._patience = patience
         self._until = 0
+        self._successor: Succession | None = None
+        self._over = ""
         self._turn = RLock()
         self._hold(taken)
 
@@ -81,30 +85,55 @@ class Leadership:
         If the answer is lost, find out whether the frame was committed, and send it again if not.
 
         Raises:
-            Fenced: Another node leads. The frame was not committed.
-            Unsettled: There was no answer for `patience` seconds: whether the frame was committed is unknown.
+            Fenced: Another node leads, or an earlier commit has failed. The frame was not committed, and will
+                never be.
+            Unsettled: There was no answer for `patience` seconds, or another node leads and nobody has told
+                where the log ended when it began: whether the frame was committed is unknown.
 
         """
         with self._turn:
+            self._check()
             batch = self._entropy(16)
-            began = self._clock()
-            try:
-                self._append(frame, expected, root, batch)
-            except Unsettled:
-                self._settle(frame, expected, root, batch, began + int(self._patience * _SECOND))
+            deadline = self._clock() + int(self._patience * _SECOND)
+            with self._final():
+                try:
+                    self._append(frame, expected, root, batch)
+                except Unsettled:
+                    self._settle(frame, expected, root, batch, deadline)
 
     def renew(self) -> None:
         """Renew the lease. Waits for a commit in progress, which renews it as well.
 
         Raises:
-            Fenced: Another node leads.
+            Fenced: Another node leads, or a commit has failed: this leadership has ended.
             Unsettled: There was no answer; the lease is unchanged.
 
         """
-        with self._turn:
+        while not self._turn.acquire(blocking=False):
+            self._pause(PAUSE_S)
+        try:
+            self._check()
             began = self._clock()
             self._shared.renew(self._term, self._lease)
             self._hold(began)
+        except Fenced as error:
+            self._end(str(error))
+            raise
+        finally:
+            self._turn.release()
+
+    def succeed(self, news: Succession) -> bool:
+        """End this leadership, because the term of another node has begun; return whether that is news.
+
+        A commit whose answer was lost is settled by where the log ended when that term began, without waiting
+        for an answer any longer. This call waits for nothing.
+        """
+        if news.term.holder == self._term.holder or news.term.epoch <= self._term.epoch:
+            return False
+        self._successor = news
+        self._end(f"another node leads, in epoch {news.term.epoch}")
+        self._shared.interrupt()
+        return True
 
     def release(self) -> None:
         """Return the lease, so that another node may take over at once.
@@ -129,27 +158,81 @@ class Leadership:
         self._hold(began)
 
     def _settle(self, frame: Committed, expected: int, root: bytes, batch: bytes, deadline: int) -> None:
-        while True:
+        while self._successor is None:
             try:
                 began = self._clock()
                 head = self._shared.settle(self._term.holder, self._lease)
-                self._term = head.term
-                self._hold(began)
-                if (head.seq, head.batch) == (frame.last, batch):
-                    return
-                if head.seq != expected:
-                    raise Fenced(f"the shared log ends with record {head.seq}, not {expected}", seq=head.seq)
+            except Fenced as error:
+                raise Unsettled(f"{error}; {_UNKNOWN}") from error
+            except Unsettled:
+                if self._was_last(deadline):
+                    raise
+                continue
+            self._term = head.term
+            self._hold(began)
+            if (head.seq, head.batch) == (frame.last, batch):
+                return
+            if head.seq != expected:
+                raise Fenced(f"the shared log ends with record {head.seq}, not {expected}", seq=head.seq)
+            try:
                 self._append(frame, expected, root, batch)
             except Unsettled:
-                if self._clock() >= deadline:
+                if self._was_last(deadline):
                     raise
-                self._pause(PAUSE_S)
             else:
                 return
+        self._judge(self._successor, frame, expected, batch)
+
+    def _was_last(self, deadline: int) -> bool:
+        """Return whether an attempt without an answer was the last one; if not, pause."""
+        if self._successor is not None:
+            return False
+        if self._clock() >= deadline:
+            return True
+        self._pause(PAUSE_S)
+        return False
+
+    @staticmethod
+    def _judge(news: Succession, frame: Committed, expected: int, batch: bytes) -> None:
+        """Settle a frame whose answer was lost by where the log ended when another node's term began.
+
+        Until then only this leader appended, one frame after the other, so the log ended with this frame or
+        with the one before it. It may have grown since, if the news is of a later term than the next one.
+
+        Raises:
+            Fenced: The frame was not committed, and never will be.
+            Unsettled: It may have been committed.
+
+        """
+        if (news.seq, news.batch) == (frame.last, batch):
+            return
+        if news.seq == expected:
+            raise Fenced(
+                f"another node leads, in epoch {news.term.epoch}; the change was not committed", seq=news.seq
+            )
+        raise Unsettled(f"another node leads, in epoch {news.term.epoch}; {_UNKNOWN}")
+
+    def _check(self) -> None:
+        if self._over:
+            raise Fenced(self._over)
+
+    @contextmanager
+    def _final(self) -> Iterator[None]:
+        """End this leadership if a commit fails: what follows would be built on it."""
+        try:
+            yield
+        except (Fenced, Unsettled) as error:
+            self._end(str(error))
+            raise
+
+    def _end(self, why: str) -> None:
+        self._over = self._over or why
+        self._until = 0
 
     def _hold(self, began: int) -> None:
         """Count the lease from before the statement was sent, so that it ends here first."""
-        self._until = began + int(self._lease * (1 - MARGIN) * _SECOND)
+        if not self._over:
+            self._until = began + int(self._lease * (1 - MARGIN) * _SECOND)
 
 
 def take_leadership(

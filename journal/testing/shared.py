@@ -141,6 +141,7 @@ class MemoryShared:
     def __init__(self, server: MemoryServer, is_cut: Callable[[], bool] = lambda: False) -> None:
         self._server = server
         self._is_cut = is_cut
+        self._interrupted = False
         server.connections.add(self)
 
     def create(self, identity: bytes, seq: int, root: bytes, segment: int) -> None:
@@ -288,6 +289,10 @@ class MemoryShared:
 
         return self._change("drop", make)
 
+    def interrupt(self) -> None:
+        """Have every later call raise `Unsettled`; none waits."""
+        self._interrupted = True
+
     def close(self) -> None:
         """Close the connection."""
         self._server.connections.discard(self)
@@ -301,7 +306,7 @@ class MemoryShared:
         return self._server.change(name, make)
 
     def _check(self, name: str) -> None:
-        if self._is_cut():
+        if self._interrupted or self._is_cut():
             raise Unsettled(f"{name}: the server is not reached")
 
 

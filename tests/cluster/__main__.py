@@ -106,6 +106,7 @@ def run(root: Path, given: argparse.Namespace) -> Report:
     report.unknown = sum(one.end == float("inf") for client in clients for one in client.history)
     report.reads = sum(not one.wrote for client in clients for one in client.history)
     report.silence = max(client.silence for client in clients)
+    report.wait = max(client.wait for client in clients)
     return report
 
 

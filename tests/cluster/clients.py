@@ -30,7 +30,7 @@ class Client(Writer):
     def __init__(self, nodes: Mapping[str, Server], key: str, number: int) -> None:
         super().__init__((), key)
         self.key = key
-        self.silence = 0.0
+        self.silence = self.wait = 0.0
         self._nodes, self._number = nodes, number
 
     def run(self) -> None:
@@ -39,8 +39,11 @@ class Client(Writer):
         while not self.stopped.is_set():
             for server in list(self._nodes.values()):
                 count += 1
-                if self._write(server, f"{self._number}-{count}"):
-                    now = time.monotonic()
+                began = time.monotonic()
+                acknowledged = self._write(server, f"{self._number}-{count}")
+                now = time.monotonic()
+                self.wait = max(self.wait, now - began)
+                if acknowledged:
                     self.silence, last = max(self.silence, now - last), now
                 self._read(server)
                 time.sleep(REST_S)

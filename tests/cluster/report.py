@@ -21,6 +21,7 @@ class Report:
         unknown: Changes that were answered with an error, or not at all: each may have happened or not.
         reads: Reads that were answered.
         silence: The longest time for which no change of a client was acknowledged, in seconds.
+        wait: The longest time until a change was answered, with whatever answer, in seconds.
         codes: How often a node ended with which exit code, negative for a signal.
         wrong: What was found to be wrong.
 
@@ -34,6 +35,7 @@ class Report:
     unknown: int = 0
     reads: int = 0
     silence: float = 0.0
+    wait: float = 0.0
     codes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
@@ -49,7 +51,8 @@ class Report:
             found = json.loads(line)
             for name in ("faults", "at_leader", "codes"):
                 getattr(total, name).update(found.pop(name))
-            total.silence = max(total.silence, found.pop("silence"))
+            for name in ("silence", "wait"):
+                setattr(total, name, max(getattr(total, name), found.pop(name, 0.0)))
             for name, value in found.items():
                 setattr(total, name, getattr(total, name) + value)
         return total
@@ -66,7 +69,9 @@ class Report:
             f"  kind             faults   at the leader\n{kinds}\n"
             f"changes acknowledged: {self.acknowledged:,}; outcome unknown: {self.unknown:,}; "
             f"reads: {self.reads:,}\n"
-            f"longest silence of a client: {self.silence:.1f} s; exit codes of nodes: {dict(self.codes)}\n"
+            f"longest silence of a client: {self.silence:.1f} s; longest wait for an answer: "
+            f"{self.wait:.1f} s\n"
+            f"exit codes of nodes: {dict(self.codes)}\n"
             + (
                 "\n".join(f"WRONG: {one}" for one in self.wrong)
                 or "nothing lost, all histories linearizable, folders alike"

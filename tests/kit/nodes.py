@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pytest
 import trio
@@ -150,6 +150,7 @@ class Site:
             connect=lambda: MemoryShared(self.server, lambda: name in self.without_log),
             transport=self.network.of(name),
             files=files,
+            pause=pause,
         )
 
     @asynccontextmanager
@@ -191,6 +192,16 @@ def begun(options: Options | None = None) -> Site:
     return site
 
 
+def pause(seconds: float) -> None:
+    """Let a thread of Trio's wait on the test's clock, which moves meanwhile."""
+
+    async def wait() -> None:
+        with _IDLE.get().waiting():
+            await trio.sleep(seconds)
+
+    trio.from_thread.run(wait)
+
+
 class Idle:
     """Moves the test's clock to the next deadline, but only while nothing else can happen.
 
@@ -230,6 +241,15 @@ class Idle:
             patch.delattr(os, "eventfd", raising=False)  # the writer then works in Trio's threads
             yield
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count a thread that waits for the clock as none."""
+        self._count(-1)
+        try:
+            yield
+        finally:
+            self._count(1)
+
     def _count(self, change: int) -> None:
         with self._lock:
             self._working += change
@@ -247,6 +267,9 @@ class Idle:
                 self._clock.jump(max(seconds, 0.0))
 
 
+_IDLE: Final[trio.lowlevel.RunVar[Idle]] = trio.lowlevel.RunVar("idle")
+
+
 def run_idle(
     work: Callable[[], Awaitable[Value]], *, clock: None, instruments: Sequence[trio.abc.Instrument]
 ) -> Value:
@@ -256,6 +279,7 @@ def run_idle(
     idle = Idle(mock)
 
     async def main() -> Value:
+        _IDLE.set(idle)
         trio.lowlevel.spawn_system_task(idle.run)
         return await work()
 

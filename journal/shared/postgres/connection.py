@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from threading import Event
 from typing import Final, TypeVar
 
 import psycopg
@@ -74,16 +75,19 @@ class PatientConnection(psycopg.Connection[TupleRow]):
         patience: The longest wait, in seconds.
         warning: The server's last warning that may say that a commit has no standby; None if there was none
             since it was set to None.
+        interrupted: Once it is set, no answer is waited for. None: it never is.
 
     """
 
     patience: float = ANSWER_S
     warning: str | None = None
+    interrupted: Event | None = None
 
     def wait(self, gen: PQGen[Value], interval: float = _INTERVAL_S, timeout: float | None = None) -> Value:
         """Wait for an answer; close the connection if it does not arrive in time."""
         try:
-            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+            waiting = gen if self.interrupted is None else _until(self.interrupted, gen)
+            return super().wait(waiting, interval, self.patience if timeout is None else timeout)
         except psycopg.OperationalError as error:
             if self.pgconn.transaction_status in (
                 pq.TransactionStatus.ACTIVE,
@@ -108,6 +112,20 @@ class PatientConnection(psycopg.Connection[TupleRow]):
             LOG.warning("the shared log's server warns", extra={"facts": {"warning": words}})
 
 
+def _until(interrupted: Event, gen: PQGen[Value]) -> PQGen[Value]:
+    """Do what `gen` does, but end with an error at psycopg's next check after `interrupted` was set."""
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and interrupted.is_set():
+                raise psycopg.OperationalError("the wait for an answer was interrupted")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: Value = end.value
+        return result
+
+
 def complete(url: str) -> str:
     """Return libpq's connection string for a URL, with what it leaves out.
 
@@ -129,15 +147,20 @@ def complete(url: str) -> str:
     return conninfo.make_conninfo(**{**_DEFAULTS, **given, "options": options, "client_encoding": "utf8"})
 
 
-def connect(address: str, patience: float) -> PatientConnection:
+def connect(address: str, patience: float, interrupted: Event | None = None) -> PatientConnection:
     """Return a connection to the first server that may be written to.
+
+    Args:
+        address: libpq's connection string.
+        patience: The longest wait for an answer, in seconds.
+        interrupted: Once it is set, the connection waits for no answer. None: it never is.
 
     Raises:
         psycopg.Error: No such server can be reached.
 
     """
     connection = PatientConnection.connect(address, autocommit=True, prepare_threshold=0)
-    connection.patience = patience
+    connection.patience, connection.interrupted = patience, interrupted
     connection.add_notice_handler(connection.hear)
     return connection
 

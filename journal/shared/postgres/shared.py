@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Event
 
 import psycopg
 from psycopg import sql
@@ -50,6 +51,7 @@ class PostgresShared:
         self._address = complete(url)
         self._patience = patience
         self._connection: PatientConnection | None = None
+        self._interrupted = Event()
         self._accepted = False
         self._wal = False
 
@@ -189,6 +191,10 @@ class PostgresShared:
         self._recycle_wal()
         return [segment for segment, last in ended if last is not None]
 
+    def interrupt(self) -> None:
+        """Have a call that waits for its answer, and every later one, raise `Unsettled`."""
+        self._interrupted.set()
+
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
@@ -222,10 +228,12 @@ class PostgresShared:
             raise Unsettled(f"the shared log did not answer '{call}': {reason(error)}") from error
 
     def _connected(self) -> PatientConnection:
+        if self._interrupted.is_set():
+            raise Unsettled("the connection to the shared log was given up")
         known = self._connection
         if known is not None and not known.closed:
             return known
-        connection = connect(self._address, self._patience)
+        connection = connect(self._address, self._patience, self._interrupted)
         try:
             server = demands.ask(connection)
             demands.refuse(server)

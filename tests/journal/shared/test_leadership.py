@@ -9,7 +9,7 @@ import pytest
 
 from retain.journal import Committed
 from retain.journal.errors import Fenced, Unsettled
-from retain.journal.shared.interface import SharedHead
+from retain.journal.shared.interface import SharedHead, Succession
 from retain.journal.shared.leadership import Leadership, take_leadership
 from retain.journal.testing.shared import MemoryServer, MemoryShared
 
@@ -25,6 +25,7 @@ class World:
         self.server = MemoryServer(lambda: self.now, self.entered)
         self.slow = 0
         self.meanwhile: Callable[[str], None] = lambda name: None
+        self.waited: Callable[[], None] = lambda: None
         self.numbers = count(1)
         self.shared = MemoryShared(self.server)
         self.shared.create(bytes(16), 0, bytes(32), 1)
@@ -35,13 +36,14 @@ class World:
 
     def wait(self, seconds: float) -> None:
         self.now += int(seconds * SECOND)
+        self.waited()
 
     def entropy(self, size: int) -> bytes:
         return next(self.numbers).to_bytes(size, "big")
 
-    def take(self, name: str = "ann") -> Leadership | None:
+    def take(self, name: str = "ann", is_cut: Callable[[], bool] = lambda: False) -> Leadership | None:
         return take_leadership(
-            MemoryShared(self.server),
+            MemoryShared(self.server, is_cut),
             name,
             f"https://{name}",
             lease=LEASE,
@@ -52,8 +54,8 @@ class World:
             patience=60.0,
         )
 
-    def leader(self, name: str = "ann") -> Leadership:
-        leader = self.take(name)
+    def leader(self, name: str = "ann", is_cut: Callable[[], bool] = lambda: False) -> Leadership:
+        leader = self.take(name, is_cut)
         assert leader is not None
         return leader
 
@@ -137,13 +139,13 @@ def test_what_is_visible_and_not_replicated_is_not_acknowledged(world: World) ->
 
 
 def test_another_leader_is_noticed_where_the_answer_was_lost_and_where_not(world: World) -> None:
-    for lost in ([], [True], [False]):
+    for lost, error in (([], Fenced), ([True], Fenced), ([False], Unsettled)):
         old = world.leader()
         world.wait(LEASE + 1)
         new = world.leader("ben")
         before = world.frames()
         world.server.lose(*lost)
-        with pytest.raises(Fenced):
+        with pytest.raises(error):
             commit(old, len(before) + 1)
         assert world.frames() == before
         commit(new, len(before) + 1)
@@ -202,3 +204,126 @@ def test_taking_whose_answer_was_lost_is_done_again(world: World) -> None:
     leader = world.leader()
     commit(leader, 1)
     assert world.frames() == [1]
+
+
+def succession(leader: Leadership) -> Succession:
+    """What a leader tells of the beginning of its term."""
+    return Succession(leader.term, leader.head.seq, leader.head.batch)
+
+
+class CutOff:
+    """A leader that alone does not reach the shared log while it commits its second frame, and is succeeded.
+
+    Args:
+        sent: What happens to the frame on its way.
+        grows: How many frames the next leaders commit before the news arrives, each a leader of its own.
+
+    """
+
+    def __init__(self, world: World, sent: Callable[[], None], grows: int = 0) -> None:
+        self.world, self._grows, self._is_cut = world, grows, False
+        self.old = world.leader("ann", lambda: self._is_cut)
+        commit(self.old, 1)
+        sent()
+        world.meanwhile = self._cut
+        world.waited = self._succeed
+
+    def _cut(self, name: str) -> None:
+        if name == "append":
+            self._is_cut, self.world.meanwhile = True, lambda name: None
+
+    def _succeed(self) -> None:
+        world = self.world
+        if world.head().remaining > 0 or self.old.until == 0:
+            return
+        new = world.leader("ben")
+        for number in range(self._grows):
+            commit(new, world.head().seq + 1)
+            world.now += int((LEASE + 1) * SECOND)
+            new = world.leader(f"c{number}")
+        assert self.old.succeed(succession(new))
+
+
+def test_a_frame_that_did_not_arrive_before_the_next_term_is_refused_and_never_gets_in(world: World) -> None:
+    cut = CutOff(world, world.server.hold)
+    began = world.now
+    with pytest.raises(Fenced, match="was not committed"):
+        commit(cut.old, 2)
+    assert LEASE <= (world.now - began) / SECOND < LEASE + 1
+    world.server.deliver()
+    assert world.frames() == [1]
+
+
+def test_a_frame_that_arrived_before_the_next_term_is_acknowledged(world: World) -> None:
+    cut = CutOff(world, lambda: world.server.lose(True))
+    began = world.now
+    commit(cut.old, 2)
+    assert LEASE <= (world.now - began) / SECOND < LEASE + 1
+    assert world.frames() == [1, 2]
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_frame_stays_unknown_where_the_log_has_grown_since(world: World, *, arrived: bool) -> None:
+    cut = CutOff(world, lambda: world.server.lose(arrived), grows=1)
+    with pytest.raises(Unsettled, match="unknown"):
+        commit(cut.old, 2)
+    assert world.frames() == [1, 2, 3][: 2 + arrived]
+
+
+def test_a_frame_stays_unknown_where_nobody_tells_where_the_next_term_began(world: World) -> None:
+    old = world.leader()
+    world.server.lose(True)
+
+    def take_over(name: str) -> None:
+        if name == "settle":
+            world.meanwhile = lambda name: None
+            world.now += int((LEASE + 1) * SECOND)
+            world.leader("ben")
+
+    world.meanwhile = take_over
+    with pytest.raises(Unsettled, match=r"node ben leads.*unknown"):
+        commit(old, 1)
+    assert world.frames() == [1]
+
+
+def test_a_leader_that_was_succeeded_asks_the_shared_log_no_more(world: World) -> None:
+    old = world.leader()
+    world.wait(LEASE + 1)
+    new = world.leader("ben")
+    assert old.succeed(succession(new))
+    world.server.calls.clear()
+    assert old.until == 0
+    for ask in (lambda: commit(old, 1), old.renew):
+        with pytest.raises(Fenced, match="another node leads"):
+            ask()
+    assert world.server.calls == []
+    commit(new, 1)
+
+
+def test_news_of_an_earlier_term_or_of_the_own_one_ends_nothing(world: World) -> None:
+    first = world.leader()
+    earlier = succession(first)
+    first.release()
+    leader = world.leader("ben")
+    world.server.lose(False)
+    commit(leader, 1)  # under a later epoch of the same term
+    until = leader.until
+    assert not leader.succeed(earlier)
+    assert not leader.succeed(succession(leader))
+    assert leader.until == until
+    commit(leader, 2)
+
+
+def test_a_commit_that_failed_ends_the_lease(world: World) -> None:
+    """The state may have what the log has not, so nothing more is committed and no lease renewed."""
+    leader = world.leader()
+    world.server.down = True
+    with pytest.raises(Unsettled):
+        commit(leader, 1)
+    world.server.down = False
+    with pytest.raises(Fenced):
+        leader.renew()
+    assert leader.until == 0
+    with pytest.raises(Fenced):
+        commit(leader, 1)
+    assert world.frames() == []

@@ -17,6 +17,8 @@ from retain.journal.shared.leadership import Leadership, take_leadership
 from tests.kit.postgres import Postgres, Server, url
 
 IDENTITY = bytes(range(16))
+ANSWER_S = 10.0
+"""A connection waits for so long for an answer."""
 LEASE = 60.0
 """Seconds; longer than a busy machine stalls."""
 WAITS_FOR_STANDBY = """
@@ -313,6 +315,23 @@ def test_a_server_that_does_not_answer_at_all_is_not_waited_for(stack: ExitStack
         shared.head()
     doomed.start()
     assert (shared.head().seq, shared.head().term) == (settled.seq, settled.term)
+
+
+def test_a_wait_for_an_answer_can_be_interrupted(log: Log, postgres_server: Server) -> None:
+    """A leader that was succeeded does not wait for the shared log any longer."""
+    shared = log.connect()
+    head = taken(shared)
+    append(shared, head.term, 1)
+    with head_locked(postgres_server):
+        waiting = Meanwhile(lambda: append(shared, head.term, 2))
+        postgres_server.wait_for(WAITS_FOR_ROW.format(1))
+        began = time.monotonic()
+        shared.interrupt()
+        with pytest.raises(Unsettled, match="did not answer 'append'"):
+            waiting.result()
+        assert time.monotonic() - began < ANSWER_S / 2
+    with pytest.raises(Unsettled, match="given up"):
+        shared.head()
 
 
 def test_small_files_are_not_read_from_a_server_that_can_make_nothing_durable(

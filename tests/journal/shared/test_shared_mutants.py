@@ -8,7 +8,7 @@ import pytest
 
 import tests.journal.shared.test_leadership as of_leadership
 import tests.journal.shared.test_postgres_faults as of_postgres
-from retain.journal.errors import JournalError, Unsettled
+from retain.journal.errors import Fenced, JournalError, Unsettled
 from retain.journal.log import Committed
 from retain.journal.shared.interface import SharedHead, Term
 from retain.journal.shared.leadership import Leadership
@@ -53,6 +53,28 @@ def a_lease_is_counted_from_the_answer(patch: Patch) -> None:
     patch.setattr(Leadership, "_hold", lambda self, began: original(self, self._clock()))
 
 
+def an_unknown_outcome_is_taken_for_an_acknowledgement(patch: Patch) -> None:
+    patch.setattr(Leadership, "_judge", lambda *_: None)
+
+
+def an_unknown_outcome_is_taken_for_a_refusal(patch: Patch) -> None:
+    def judge(*_: object) -> None:
+        raise Fenced("the change was not committed")
+
+    patch.setattr(Leadership, "_judge", judge)
+
+
+def a_leader_forgets_that_it_was_succeeded(patch: Patch) -> None:
+    patch.setattr(Leadership, "_end", lambda self, why: None)
+
+
+def of_a_log_that_has_grown() -> None:
+    for arrived in (False, True):
+        of_leadership.test_a_frame_stays_unknown_where_the_log_has_grown_since(
+            of_leadership.World(), arrived=arrived
+        )
+
+
 MUTANTS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         settling_begins_no_epoch,
@@ -63,6 +85,18 @@ MUTANTS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         a_lost_answer_is_taken_for_an_acknowledgement,
         lambda: of_leadership.test_an_append_that_never_arrived_is_sent_again(of_leadership.World()),
+    ),
+    (
+        an_unknown_outcome_is_taken_for_an_acknowledgement,
+        of_a_log_that_has_grown,
+    ),
+    (
+        an_unknown_outcome_is_taken_for_a_refusal,
+        of_a_log_that_has_grown,
+    ),
+    (
+        a_leader_forgets_that_it_was_succeeded,
+        lambda: of_leadership.test_a_commit_that_failed_ends_the_lease(of_leadership.World()),
     ),
     (
         a_lease_is_counted_from_the_answer,
@@ -78,7 +112,7 @@ def test_each_deliberate_bug_turns_a_check_red(
     monkeypatch: pytest.MonkeyPatch, mutate: Callable[[Patch], None], check: Callable[[], None]
 ) -> None:
     mutate(monkeypatch)
-    with pytest.raises((AssertionError, JournalError)):
+    with pytest.raises((AssertionError, JournalError, pytest.fail.Exception)):
         check()
 
 
