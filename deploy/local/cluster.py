@@ -186,6 +186,7 @@ class Trial:
             if successor is None:
                 return
             say(f"{successor.name} is the primary; {primary.name} comes back as a standby")
+            successor.keep_for(one for one in self.databases if one not in (primary, successor))
             self._primary = successor
             self._again[primary.name] = time.monotonic()
         for one in self.databases:

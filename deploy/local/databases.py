@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ cluster_name = '{name}'
 shared_buffers = 16MB
 wal_recycle = off
 wal_keep_size = 0
+max_slot_wal_keep_size = 256MB
+primary_slot_name = '{name}'
 wal_retrieve_retry_interval = 500ms
 primary_conninfo = 'host={hosts} user=postgres application_name={name} target_session_attrs=read-write'
 """
@@ -41,6 +43,14 @@ ROLE = (
     "CREATE DATABASE retain OWNER retain",
 )
 GRANT = "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO retain"
+SLOT_LOST = (
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+    "WHERE slot_name = '{name}' AND wal_status = 'lost' AND NOT active"
+)
+SLOT = (
+    "SELECT pg_create_physical_replication_slot('{name}', true) "
+    "WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '{name}')"
+)
 POSITION = "SELECT COALESCE(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'"
 """Bytes of the log that a standby has, since the log began."""
 
@@ -213,7 +223,7 @@ class Database:
                 self._data.rename(before)
         with self._making():
             self._run("pg_basebackup", "-D", self._data, "-h", primary.folder, "-U", "postgres",
-                      "-c", "fast")  # fmt: skip
+                      "-c", "fast", "-S", self.name)  # fmt: skip
             with as_user():
                 (self._data / "standby.signal").touch()
 
@@ -265,6 +275,16 @@ class Database:
             return "standby" if self.sql("SELECT pg_is_in_recovery()") == "t" else "primary"
         except Refused:
             return "down"
+
+    def keep_for(self, standbys: Iterable[Database]) -> None:
+        """Keep the log that each of these servers, as a standby, has not received: up to the setting's bound.
+
+        Without that, a standby that is away for one checkpoint could not go on. A slot that lost its part of
+        the log is made anew.
+        """
+        for one in standbys:
+            for statement in (SLOT_LOST, SLOT):
+                self.sql(statement.format(name=one.name))
 
     def followers(self) -> set[str]:
         """Return the names of the standbys that follow this primary."""
@@ -328,12 +348,14 @@ def start_all(databases: list[Database]) -> Database:
 
 def follow(standby: Database, primary: Database) -> None:
     """Let a server follow the primary; its data is made anew if it cannot go on from what it has."""
+    primary.keep_for([standby])
     if standby.exists and standby.follows:
         if not standby.runs:
             standby.start()
         if _is_followed(primary, standby.name):
             return
     standby.stop()
+    primary.keep_for([standby])  # what it needed may be lost
     standby.copy(primary)
     standby.start()
     if not _is_followed(primary, standby.name):
@@ -370,5 +392,6 @@ def promote(databases: list[Database]) -> tuple[Database, dict[str, int]]:
         )
     logs = {one.name: int(one.sql(POSITION).partition(".")[0]) for one in standbys}
     chosen = max(standbys, key=lambda one: logs[one.name])
+    chosen.keep_for(one for one in standbys if one is not chosen)  # before they turn to it
     chosen.sql("SELECT pg_promote()")
     return chosen, logs

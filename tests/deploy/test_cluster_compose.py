@@ -26,6 +26,7 @@ FOLDER = ROOT / "deploy" / "container"
 COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "cluster.yaml").read_text())
 SERVICES = COMPOSE["services"]
 NODES = ("n1", "n2", "n3")
+SLOTS = "SELECT slot_name, active, current_setting('max_slot_wal_keep_size') FROM pg_replication_slots"
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,7 @@ def test_its_postgresql_is_one_that_a_node_takes_and_its_standby_makes_commits_r
     try:
         primary.wait_for("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'", seconds=60)
         primary.sql("CREATE TABLE waits_for_the_standby (i int)")
+        assert primary.sql(SLOTS) == [("standby", True, "256MB")]
         assert "synchronous_standby_names" not in " ".join(SERVICES["db2"]["command"]), (
             "outranks ALTER SYSTEM"
         )

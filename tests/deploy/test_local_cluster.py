@@ -27,6 +27,7 @@ from tests.kit.server import ROOT
 PROGRAM = ROOT / "deploy" / "local" / "cluster.py"
 LIMIT_S = 120.0
 STORAGE = "/genesys/1/storage"
+SLOTS = "SELECT slot_name, active FROM pg_replication_slots"
 
 
 class Trial:
@@ -138,6 +139,41 @@ def test_a_standby_is_promoted_without_an_error_and_a_second_start_finds_the_dat
     finally:
         if trial.process.poll() is None:
             trial.end()
+
+
+def test_a_standby_that_was_away_over_a_checkpoint_goes_on_up_to_a_bound(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The primary keeps no old log but what a slot needs; beyond the bound, the standby is made anew."""
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
+    import databases
+
+    hosts = [folder / name for name in ("db1", "db2", "db3")]
+    servers = [databases.Database(host, hosts) for host in hosts]
+    try:
+        primary = databases.start_all(servers)
+        away = servers[2]
+        moved = away.folder / "data.before"
+        for bound, is_made_anew in (("256MB", False), ("16MB", True)):
+            primary.sql(f"ALTER SYSTEM SET max_slot_wal_keep_size = '{bound}'")
+            primary.sql("SELECT pg_reload_conf()")
+            away.stop()
+            for _ in range(4):
+                primary.sql("CREATE TABLE IF NOT EXISTS t (i int); INSERT INTO t VALUES (1)")
+                primary.sql("SELECT pg_switch_wal()")
+            primary.sql("CHECKPOINT")
+            databases.follow(away, primary)
+            assert moved.exists() == is_made_anew
+            assert set(primary.sql(SLOTS).split()) == {"db2|t", "db3|t"}
+        assert primary is servers[0]
+        primary.stop()
+        chosen, _ = databases.promote(servers)
+        other = next(one for one in servers[1:] if one is not chosen)
+        databases.follow(primary, chosen)
+        eventually(lambda: set(chosen.sql(SLOTS).split()) == {"db1|t", f"{other.name}|t"})
+    finally:
+        for one in servers:
+            one.stop()
 
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
