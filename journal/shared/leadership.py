@@ -173,7 +173,8 @@ class Leadership:
             if (head.seq, head.batch) == (frame.last, batch):
                 return
             if head.seq != expected:
-                raise Fenced(f"the shared log ends with record {head.seq}, not {expected}", seq=head.seq)
+                end = f"the shared log ends with record {head.seq}, not {expected}"
+                raise Unsettled(f"{end}, in this node's own term; {_UNKNOWN}")
             try:
                 self._append(frame, expected, root, batch)
             except Unsettled:

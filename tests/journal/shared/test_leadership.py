@@ -327,3 +327,18 @@ def test_a_commit_that_failed_ends_the_lease(world: World) -> None:
     with pytest.raises(Fenced):
         commit(leader, 1)
     assert world.frames() == []
+
+
+def test_a_log_that_somebody_else_changed_in_this_term_leaves_the_outcome_unknown(world: World) -> None:
+    leader = world.leader()
+    world.server.lose(False)
+
+    def intrude(name: str) -> None:
+        if name == "settle":
+            world.meanwhile = lambda name: None
+            frame = Committed(1, 512, 1, bytes(512))
+            world.shared.append(frame, world.head().term, 0, bytes(32), b"another batch id", LEASE)
+
+    world.meanwhile = intrude
+    with pytest.raises(Unsettled, match="unknown"):
+        commit(leader, 1)
