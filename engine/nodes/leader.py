@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import trio
@@ -163,6 +163,17 @@ class Leader:
             await self.settle(self._engine.durable)
         if not made and not self.answers():
             raise NodeNotReady("this node no longer leads; nothing was changed, try again")
+
+    async def do(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work`; again if this node's lease lapsed meanwhile, because the machine or PostgreSQL is slow.
+
+        Whatever ends this term ends `run`.
+        """
+        while True:
+            try:
+                return await work()
+            except NodeNotReady:
+                await trio.sleep(WATCH_S)
 
     async def settle(self, seq: int) -> None:
         """Return once every node that may answer has applied record `seq`."""

@@ -325,7 +325,7 @@ class NodeEngine(Engine):
         self._while_leading.append(work)
 
     def on_lead(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` whenever this node begins to lead."""
+        """Run `work`, which may be repeated, whenever this node begins to lead."""
         self._on_lead.append(work)
 
     @property
@@ -435,7 +435,7 @@ class NodeEngine(Engine):
             await self._close_erasures(role)
             await self._record_changes()
             for work in self._on_lead:
-                await work()
+                await role.do(work)
             LOG.info("leading", extra={"facts": {"epoch": leadership.term.epoch}})
             for background in (self._reaper.run, self._eraser.run, *self._while_leading):
                 nursery.start_soon(background)

@@ -205,6 +205,26 @@ async def test_a_leader_that_alone_does_not_reach_the_shared_log_is_replaced() -
         assert await listing(b, "y") == {"k": "2"}
 
 
+async def test_a_leader_whose_lease_lapses_while_it_begins_goes_on() -> None:
+    """On a busy machine, each node in turn would begin, end and start again, and none would answer."""
+    site = begun()
+    lapses: list[bool] = []
+    async with site.node("a", takes_part=False) as a:
+
+        async def configure() -> None:
+            if not lapses:
+                site.server.down = True
+                await until(lambda: a.role == "waiting")
+                site.server.down = False
+            lapses.append(a.role == "waiting")
+            await a.submit(create("x", k="1"))
+
+        a.on_lead(configure)
+        a.take_part()
+        await until(lambda: lapses[:1] == [True] and lapses[-1:] == [False])
+        assert await listing(a, "x") == {"k": "1"}
+
+
 async def test_a_leader_keeps_its_followers_while_nobody_reaches_the_shared_log() -> None:
     """What a follower has sent waits for PostgreSQL's next primary, and is answered."""
     site = begun()
