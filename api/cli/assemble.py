@@ -43,6 +43,7 @@ from retain.api.http.message import Mounted
 from retain.api.identity import Identity, ThrottleOptions, areas_identity_options, identity_options
 from retain.api.identity.throttle import LoginThrottle, Throttle
 from retain.api.nodes.actions import NodeActions, show_node
+from retain.api.nodes.answering import answering
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
 from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
@@ -242,10 +243,11 @@ def assembled(
         partial(_console, engine, config, administration, identity, Traffic(counters)),
     ]
     show_gauges(counters, engine, administration, config, space or Space(engine))
+    mounted = interfaces(engine, config, administration.tenants.keys_of, identity, throttles["areas"], trail)
     app = create_app(
         engine,
         config,
-        interfaces(engine, config, administration.tenants.keys_of, identity, throttles["areas"], trail),
+        answering(engine, mounted) if isinstance(engine, NodeEngine) else mounted,
         pages=pages,
         counters=counters,
         read_under=READ_UNDER,

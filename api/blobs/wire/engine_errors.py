@@ -54,6 +54,8 @@ BY_CLASS: Final[dict[str, str]] = {
     "storage-failed": "ServerBusy",
     "closed": "ServerBusy",
     "exhausted": "ServerBusy",
+    "unavailable": "ServerBusy",
+    "not-ready": "ServerBusy",
 }
 """The code alone, where a reason is new to this table."""
 
