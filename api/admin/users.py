@@ -142,8 +142,10 @@ class Users:
 
     def _take(self, added: dict[str, User]) -> None:
         self._added = added
-        self._known.clear()
-        self._known.update({**added, **self._configured})
+        users = {**added, **self._configured}
+        self._known.update(users)  # not emptied before: requests look users up while a thread reads the file
+        for name in self._known.keys() - users.keys():
+            del self._known[name]
 
 
 def _told(user: User, source: str) -> dict[str, Any]:

@@ -9,12 +9,15 @@ import pytest
 
 from retain.api.admin.actions import Administration
 from retain.api.config.load import Config, TenantConfig
+from retain.api.identity.options import User
+from retain.api.identity.passwords import hash_password
 from retain.api.nodes.join import join
 from retain.api.web.readiness import readiness
 from retain.engine.core.errors import NodeNotReady, Unavailable
 from retain.engine.nodes.node import NodeEngine
 from tests.kit.nodes import Site, begun, run_idle, until
 
+HASH = hash_password("secret")
 CONFIG = Config(tenants=(TenantConfig(name="recordings", containers=("calls",)),))
 
 
@@ -76,3 +79,20 @@ async def test_what_only_the_leader_erases_is_refused_elsewhere_before_anything_
         assert a.durable == before
         assert await at_a.actions()["erase due"](actor="cli:x") == {"ended": 0, "erased_records": 0}
         assert b.durable > before
+
+
+async def test_who_stays_a_user_is_never_unknown_while_the_users_are_read_again() -> None:
+    """Nodes read them in a thread whenever another node has changed any; requests do not wait for that."""
+    user = User("eve", HASH, frozenset())
+
+    class Watched(dict[str, User]):
+        def clear(self) -> None:
+            pytest.fail("a request may look for a user now")
+
+    async with serving(begun(), "a") as ((_, at_a),):
+        users = at_a.users
+        for name in ("eve", "mallory"):
+            await users.add(actor="cli:x", name=name, password=HASH, roles=[])
+        users._known = Watched(users._known)
+        await users.remove(actor="cli:x", name="mallory")
+        assert users._known == {"eve": user}
