@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Final
 
@@ -11,26 +11,28 @@ from retain.api.cli.checkup import ERROR, FINE, WARNING, CheckResult
 from retain.api.cli.with_nodes import check_store, connecting, read_secret, store_of
 from retain.api.config.load import Config, ConfigError
 from retain.engine.nodes.connection import refuse_other_journal
+from retain.engine.nodes.files import check_secret
 from retain.journal.check.sample import sample
 from retain.journal.shared.interface import SharedHead
 
+_OF_SECRET: Final = "cluster secret"  # noqa: S105 - what it is called
 _LOG: Final = "shared log"
 _STORE: Final = "payload store"
 
 
 def node(config: Config) -> Iterator[CheckResult]:
     """Check the secret, the database, and the store of a node; the store needs the journal's identity."""
+    secret, head = None, None
     try:
-        read_secret(config)
+        secret = read_secret(config)
     except ConfigError as error:
-        yield _wrong("cluster secret", error)
+        yield _wrong(_OF_SECRET, error)
     else:
-        yield CheckResult("cluster secret", FINE, "only its owner can read it")
-    head = None
+        yield CheckResult(_OF_SECRET, FINE, "only its owner can read it")
     try:
         yield from _server(config)
         with closing(connecting(config)()) as shared:
-            head = shared.head()
+            head, kept = shared.head(), shared.kept()
     except (ConfigError, journal.JournalError) as error:
         yield _wrong(_LOG, error)
     else:
@@ -38,6 +40,8 @@ def node(config: Config) -> Iterator[CheckResult]:
             f"node {head.leader} leads" if head.remaining > 0 else "no node leads"
         )
         yield CheckResult(_LOG, FINE, text)
+        if secret is not None:
+            yield from _keys(secret, kept)
         yield from _folder(config, head)
     yield _store(config, head)
 
@@ -53,6 +57,14 @@ def _server(config: Config) -> Iterator[CheckResult]:
     for level, findings in ((ERROR, found.refusals), (WARNING, found.warnings)):
         for one in findings:
             yield CheckResult("PostgreSQL", level, one.found, one.advice)
+
+
+def _keys(secret: bytes, kept: Mapping[str, bytes]) -> Iterator[CheckResult]:
+    """Check that the keys in the shared log can be read with the secret."""
+    try:
+        check_secret(secret, kept)
+    except journal.BadTarget as error:
+        yield _wrong(_OF_SECRET, error)
 
 
 def _folder(config: Config, head: SharedHead) -> Iterator[CheckResult]:

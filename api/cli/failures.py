@@ -47,7 +47,8 @@ def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
         case SteppedDown():
             return Stopped(f"this node ends and must be started again: {error}", STEPPED_DOWN)
         case journal.Unsettled() | journal.Fenced():
-            return Stopped(f"the shared log of the cluster cannot be used: {error}", STEPPED_DOWN)
+            advice = "check cluster.log, and that PostgreSQL runs and accepts this role"
+            return Stopped(f"the shared log of the cluster cannot be used: {error}; {advice}", STEPPED_DOWN)
         case journal.TooFarBehind():
             seed = "empty it, and restore a backup of another node into it: `retain backup restore`"
             return Stopped(f"{folder}: {error}; {seed}", FAILED)

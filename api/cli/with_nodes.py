@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from importlib import metadata
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,9 +27,9 @@ from retain.engine.nodes.members import AWAY_S, members
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.nodes.open import open_node
 from retain.engine.nodes.options import Cluster, Connect, NodeOptions
-from retain.journal import Disk, ObjectDisk, open_journal
+from retain.journal import BadTarget, Disk, ObjectDisk, open_journal
 from retain.journal.disk.objects import MARK, Objects, StoredObjects
-from retain.journal.shared.interface import Shared
+from retain.journal.shared.interface import Shared, SharedHead
 
 LOG = logging.getLogger("retain.nodes")
 
@@ -49,6 +50,7 @@ async def opened_node(config: Config, options: Options) -> AsyncIterator[NodeEng
     """
     disk = node_disk(config)
     cluster = await trio.to_thread.run_sync(cluster_of, config, disk)
+    await trio.to_thread.run_sync(_check_name, config, cluster)
     async with open_node(disk, cluster, options=options) as engine:
         await trio.to_thread.run_sync(_use_store, disk, engine.identity)
         await _check_address(config, engine)
@@ -119,6 +121,19 @@ def check_store(objects: Objects, identity: bytes) -> None:
         raise ConfigError("configuration", "storage.payloads", reason)
 
 
+def _check_name(config: Config, cluster: Cluster) -> None:
+    """Refuse the name of a node that runs elsewhere, before this one reports under it."""
+    with closing(cluster.connect()) as shared:
+        for one in shared.nodes():
+            if one.name == cluster.node.name and one.url != cluster.node.url and one.age < AWAY_S:
+                reason = (
+                    f"is {one.name}, and a node of that name, which reported {one.age:.0f} s ago, is reached "
+                    f"at {one.url}. Each node needs a name of its own; a node with a new address waits "
+                    f"{AWAY_S:.0f} s"
+                )
+                raise ConfigError("configuration", "cluster.name", reason)
+
+
 async def _check_address(config: Config, engine: NodeEngine) -> None:
     """Refuse an address on which this node cannot listen, and one at which another node is reached."""
     cluster = config.cluster
@@ -177,7 +192,8 @@ def begin(config: Config) -> dict[str, Any]:
     Raises:
         ConfigError: See `cluster_of`.
         journal.Locked: A server runs on the folder.
-        journal.BadTarget: The database has the shared log of another journal, or one with later records.
+        journal.BadTarget: The database has the shared log of another journal, or one with later records; or a
+            node leads.
         journal.Unsettled: The database does not answer.
 
     """
@@ -190,10 +206,20 @@ def begin(config: Config) -> dict[str, Any]:
         payloads = disk.take_in()
         disk.objects.put(MARK, log.identity.hex().encode())
         shared.create(log.identity, head.seq, head.root, head.segment)
+        _refuse_led(shared.head())
         # A node refuses a log that keeps no keys, so a crash before the next line removes none.
         changes = SharedFiles(disk, secret, others).changes()
         shared.keep(changes, shared.head().term)
     return {"record": head.seq, "files": len(changes), "payloads": payloads}
+
+
+def _refuse_led(head: SharedHead) -> None:
+    """Refuse to give a running cluster the keys of this folder, which may be older."""
+    if head.remaining > 0:
+        raise BadTarget(
+            f"node {head.leader} leads the cluster already; to begin it again, stop all nodes. If that node "
+            f"has ended without a stop, wait {ceil(head.remaining)} s, and run `retain node init` again"
+        )
 
 
 def nodes_of(config: Config) -> list[dict[str, Any]]:

@@ -95,3 +95,11 @@ def refuse_other_log(head: SharedHead, identity: bytes, here: Head) -> None:
             "nodes, and run `retain node init` with an empty database on the machine whose folder has the "
             "most records"
         )
+
+
+def same_name(name: str, url: str) -> str:
+    """Return why a node cannot run: another one at `url` has its name."""
+    return (
+        f"another node with the name {name} runs, at {url}: each node needs its own cluster.name. If this is "
+        "the same node at another address, start it again a few seconds after the former one has ended"
+    )

@@ -72,6 +72,10 @@ class Peer:
             self.link.close()
         self._more.set()
 
+    def forget(self) -> None:
+        """Drop what was not sent: the follower reads it from the shared log."""
+        self._waiting.clear()
+
     async def run(self) -> None:
         """Send what is put, until cancelled."""
         while True:
@@ -295,6 +299,7 @@ class Leader:
             LOG.warning("a node sent an unreadable message", extra={"facts": {"why": str(error)}})
         finally:
             self._peers.discard(peer)
+            peer.forget()
             self._grants.leave(peer, self._engine.elapsed())
 
     async def _handle(self, peer: Peer, message: Any) -> Any:

@@ -28,6 +28,7 @@ class _Holder:
         ends: When its grant ends; 0 without one.
         due: A record that was durable at `since`, and not yet applied by it.
         since: See `due`.
+        gone: Whether its connection has ended.
 
     """
 
@@ -37,6 +38,7 @@ class _Holder:
     ends: int = 0
     due: int = 0
     since: int = 0
+    gone: bool = False
 
 
 class Grants:
@@ -69,8 +71,9 @@ class Grants:
     def leave(self, holder: Hashable, now: int) -> None:
         """Remove a follower whose connection has ended; its grant continues until it ends."""
         found = self._holders.get(holder)
-        if found is not None and found.ends <= now:
-            del self._holders[holder]
+        if found is not None:
+            found.gone = True
+            self._clear(now)
 
     def release(self, holder: Hashable) -> None:
         """Note that a follower has returned its grant: it no longer answers."""
@@ -109,6 +112,7 @@ class Grants:
 
     def settled(self, now: int, durable: int) -> int:
         """Return the last record that every node which may answer has applied, of those durable here."""
+        self._clear(now)
         if now < self._unknown:
             return self._settled
         least = min([one.applied for one in self._holders.values() if one.ends > now] or [durable])
@@ -131,6 +135,11 @@ class Grants:
         """Return when the next grant ends, after `now`; None if there is none."""
         ends = [one.ends for one in self._holders.values()] + [self._unknown]
         return min((end for end in ends if end > now), default=None)
+
+    def _clear(self, now: int) -> None:
+        """Remove those whose connection and grant have ended."""
+        for holder in [one for one, found in self._holders.items() if found.gone and found.ends <= now]:
+            del self._holders[holder]
 
     def _is_slow(self, found: _Holder, now: int, durable: int) -> bool:
         """Return whether a follower is too slow: every change waits for each node that has a grant."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Final, TypeVar
 
 import trio
@@ -20,7 +21,7 @@ from retain.engine.engine import Engine
 from retain.engine.following.codec import BadMessage
 from retain.engine.following.foreseen import foresee, short_runs
 from retain.engine.nodes.causes import in_words, leaves, with_lag
-from retain.engine.nodes.connection import Connection, portions, refuse_other_log
+from retain.engine.nodes.connection import Connection, portions, refuse_other_log, same_name
 from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.former_leaders import FormerLeaders
 from retain.engine.nodes.leader import Leader
@@ -28,6 +29,7 @@ from retain.engine.nodes.options import Cluster, SteppedDown
 from retain.engine.nodes.present import Present
 from retain.engine.nodes.reports import Reports
 from retain.engine.nodes.roles import watch_role
+from retain.engine.nodes.sharing import FileSharing
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, replay
 from retain.engine.state import State
@@ -78,6 +80,7 @@ class NodeEngine(Engine):
         self._role: Leader | NodeFollower | None = None
         self._connection = Connection(cluster.connect)
         self.reports = Reports(self._connection, self._horizon, self._own_report, self._excuse)
+        self._sharing = FileSharing(cluster.files, self._answering, self.with_shared)
         self._takes_part = trio.Event()
         self.present = Present(self._horizon)
         self.former_leaders = FormerLeaders(cluster.transport, cluster.node)
@@ -281,38 +284,15 @@ class NodeEngine(Engine):
 
     async def load_files(self) -> None:
         """Replace the small files by those in the shared log."""
-        kept = await self.with_shared(lambda shared: shared.kept())
-        await in_thread(self.files.load, kept)
+        await self._sharing.load()
 
     async def keep_files(self) -> None:
-        """Store this folder's small files in the shared log, without telling the other nodes.
-
-        Raises:
-            NodeNotReady: Whether they are stored is unknown.
-
-        """
-        role = self._answering()
-        term = role.term
-        changes = await in_thread(self.files.changes)
-        if changes:
-            try:
-                await self.with_shared(lambda shared: shared.keep(changes, term))
-            except (journal.Fenced, journal.Unsettled) as error:
-                raise NodeNotReady(f"the shared log does not keep the change yet: {error}") from error
+        """Store this folder's small files in the shared log; see `FileSharing.keep`."""
+        await self._sharing.keep()
 
     async def share_files(self) -> None:
-        """Give this folder's small files to all nodes; return when every node that may answer has them.
-
-        Raises:
-            NodeNotReady: The leader cannot be reached; the change is not in effect at the other nodes.
-
-        """
-        role = self._answering()
-        try:
-            await self.keep_files()
-            await role.change_files()
-        except (journal.Fenced, journal.Unsettled, EngineError) as error:
-            raise NodeNotReady(f"the other nodes do not have the change yet: {error}; try again") from error
+        """Give this folder's small files to all nodes; see `FileSharing.share`."""
+        await self._sharing.share()
 
     # --- a node's life -----------------------------------------------------------------------------------
 
@@ -345,7 +325,7 @@ class NodeEngine(Engine):
         return 0 if self._role is None else self._role.term.epoch
 
     async def _begin(self, background: trio.Nursery) -> None:
-        for work in (self._housekeeping, self._tidy, self.reports.run, self._live):
+        for work in (self._housekeeping, self._tidy, self.reports.run, self._sharing.run, self._live):
             background.start_soon(work)
         background.start_soon(watch_role, self)
 
@@ -357,7 +337,8 @@ class NodeEngine(Engine):
     def _shut(self) -> StorageFailed | None:
         if self._leadership is not None:
             # Before the snapshot: that of a large state takes seconds, and another node can lead meanwhile.
-            if not self._writer.failure:
+            # Until it led, nobody waited for the grants of this node's former life.
+            if self.decides and not self._writer.failure:
                 with suppress(journal.Fenced, journal.Unsettled):  # it ends by itself then
                     self._leadership.release()
             self._leadership.close()
@@ -372,8 +353,11 @@ class NodeEngine(Engine):
                 self._leader = head.leader
                 self.former_leaders.saw(head)
                 refuse_other_log(head, self.identity, self._log.head)
-                if head.remaining <= 0 or head.leader == self.node.name:
+                own = (head.leader, head.url) == (self.node.name, self.node.url)
+                if head.remaining <= 0 or own:
                     await self._lead(head)
+                elif head.leader == self.node.name:
+                    raise journal.BadTarget(same_name(head.leader, head.url))
                 else:
                     await self._follow(head)
             except Exception as error:  # each kind of failure decides what this node does next
@@ -408,12 +392,14 @@ class NodeEngine(Engine):
 
     async def _lead(self, before: SharedHead) -> None:
         node = self.node
-        own = before.leader == node.name and before.remaining > 0
+        own = before.leader == node.name and before.remaining > -inf
         leadership = await in_thread(self._take)
         if leadership is None:
             return
         self._role = None
-        self._leadership = leadership
+        former, self._leadership = self._leadership, leadership
+        if former is not None:
+            former.close()
         role = Leader(self, leadership, node)
         if own:
             role.assume_former_life()

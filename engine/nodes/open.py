@@ -14,6 +14,7 @@ import trio
 from retain import journal
 from retain.engine.core.clock import Clock, SystemClock
 from retain.engine.core.errors import StorageFailed
+from retain.engine.nodes.connection import refuse_other_journal
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.nodes.options import Cluster, Connect
 from retain.engine.options import Options
@@ -53,6 +54,11 @@ async def open_node(
         loaded = await trio.to_thread.run_sync(load, disk, options, entropy)
     except journal.WriteFailed as error:
         raise StorageFailed(str(error)) from error
+    try:
+        refuse_other_journal(head, loaded.log.identity)
+    except journal.BadTarget:
+        loaded.log.close()
+        raise
     engine = NodeEngine(
         disk, loaded, options=options, clock=clock or SystemClock(), entropy=entropy, cluster=cluster
     )

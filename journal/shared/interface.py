@@ -25,6 +25,11 @@ def too_far_behind(seq: int, dropped: int) -> str:
     return f"this folder lacks {lacking}, which the shared log does not keep"
 
 
+def changed_meanwhile(name: str) -> str:
+    """Return why a small file is not stored."""
+    return f"another node has changed {name} at the same time"
+
+
 class Term(NamedTuple):
     """The time in which one process leads.
 
@@ -52,7 +57,7 @@ class SharedHead(NamedTuple):
         leader: The node that leads in it; empty before the first term.
         url: The address at which the other nodes reach the leader.
         remaining: The rest of the leader's lease, in seconds, by the clock of the log's server. Zero or
-            less: no node leads.
+            less: no node leads. Minus infinity if the lease was returned.
         dropped: The last record that is no longer kept here; 0 if all are.
 
     """
@@ -127,8 +132,8 @@ class Shared(Protocol):
     def take(self, name: str, url: str, holder: bytes, lease: float) -> SharedHead | None:
         """Begin a new term for `lease` seconds, if no other node has a lease; return the end, durable.
 
-        The node `name` may take over from itself, after a restart. It must then wait until the grants that
-        it gave before the restart have ended.
+        The node `name` at `url` may take over from itself, after a restart. It must then wait until the
+        grants that it gave before the restart have ended, unless it returned its lease.
 
         Returns:
             None if another node leads.
@@ -200,11 +205,21 @@ class Shared(Protocol):
     def forget(self, name: str) -> bool:
         """Remove a node that will not come back. False if there was none of that name."""
 
-    def keep(self, files: Mapping[str, bytes | None], term: Term) -> None:
+    def keep(
+        self,
+        files: Mapping[str, bytes | None],
+        term: Term,
+        before: Mapping[str, bytes | None] | None = None,
+    ) -> None:
         """Store small files that all nodes need, encrypted by the caller; None removes one.
 
+        Args:
+            files: The files by name.
+            term: The term of the leader.
+            before: What the log must have of each file in `files`, None for nothing; unconditional if None.
+
         Raises:
-            Fenced: The log has another term.
+            Fenced: The log has another term, or something else of a file. Nothing was stored.
 
         """
 

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from threading import RLock
 from typing import TypeVar
 
 from retain.journal.errors import BadTarget, Fenced, TooFarBehind, Unsettled
 from retain.journal.log import Committed
-from retain.journal.shared.interface import FETCH_BYTES, NodeReport, SharedHead, Term, too_far_behind
+from retain.journal.shared.interface import (
+    FETCH_BYTES,
+    NodeReport,
+    SharedHead,
+    Term,
+    changed_meanwhile,
+    too_far_behind,
+)
 
 _SECOND = 1_000_000_000
+_RETURNED = -1
 _NOBODY = Term(0, bytes(16))
 
 Value = TypeVar("Value")
@@ -167,7 +176,7 @@ class MemoryShared:
 
         def make(rows: _Rows, now: int) -> tuple[_Rows, SharedHead | None]:
             head = _head(rows, now)
-            if rows.until > now and head.leader != name:
+            if rows.until > now and (head.leader, head.url) != (name, url):
                 return rows, None
             head = head._replace(term=Term(head.term.epoch + 1, holder), leader=name, url=url)
             return _leased(replace(rows, head=head), now, lease)
@@ -206,7 +215,7 @@ class MemoryShared:
 
         def make(rows: _Rows, now: int) -> tuple[_Rows, None]:
             _held(rows, now, term)
-            return _leased(rows, now, lease)[0], None
+            return _leased(rows, now, lease)[0] if lease > 0 else replace(rows, until=_RETURNED), None
 
         self._change("renew", make)
 
@@ -256,11 +265,20 @@ class MemoryShared:
 
         return self._change("forget", make)
 
-    def keep(self, files: Mapping[str, bytes | None], term: Term) -> None:
+    def keep(
+        self,
+        files: Mapping[str, bytes | None],
+        term: Term,
+        before: Mapping[str, bytes | None] | None = None,
+    ) -> None:
         """Store small files."""
 
         def make(rows: _Rows, now: int) -> tuple[_Rows, None]:
             _held(rows, now, term)
+            if before is not None:
+                for name in files:
+                    if before[name] != rows.kept.get(name):
+                        raise Fenced(changed_meanwhile(name))
             merged = {**rows.kept, **files}
             kept = {name: data for name, data in merged.items() if data is not None}
             return replace(rows, kept=kept), None
@@ -313,7 +331,8 @@ class MemoryShared:
 def _head(rows: _Rows, now: int) -> SharedHead:
     if rows.head is None:
         raise BadTarget("no shared log was begun here")
-    return rows.head._replace(remaining=(rows.until - now) / _SECOND)
+    remaining = -inf if rows.until == _RETURNED else (rows.until - now) / _SECOND
+    return rows.head._replace(remaining=remaining)
 
 
 def _held(rows: _Rows, now: int, term: Term) -> SharedHead:

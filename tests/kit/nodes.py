@@ -131,13 +131,15 @@ class Site:
     releases: dict[str, str] = field(default_factory=dict)
     keep_hours: float = 6.0
     clocks: dict[str, ManualClock] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """Of nodes that have another name than their place."""
     without_log: set[str] = field(default_factory=set)
     """Nodes that do not reach the shared log."""
 
     def cluster(self, name: str) -> Cluster:
         disk = self.disks.setdefault(name, MemoryDisk())
         node = NodeOptions(
-            name=name,
+            name=self.names.get(name, name),
             url=name,
             release=self.releases.get(name, "1"),
             lease_seconds=LEASE,

@@ -13,7 +13,14 @@ from psycopg.types.numeric import Int8
 
 from retain.journal.errors import BadTarget, Fenced, JournalError, TooFarBehind, UnknownVersion, Unsettled
 from retain.journal.log import Committed
-from retain.journal.shared.interface import FETCH_BYTES, NodeReport, SharedHead, Term, too_far_behind
+from retain.journal.shared.interface import (
+    FETCH_BYTES,
+    NodeReport,
+    SharedHead,
+    Term,
+    changed_meanwhile,
+    too_far_behind,
+)
 from retain.journal.shared.postgres import demands, tables
 from retain.journal.shared.postgres.connection import (
     ANSWER_S,
@@ -83,7 +90,7 @@ class PostgresShared:
     def take(self, name: str, url: str, holder: bytes, lease: float) -> SharedHead | None:
         """Begin a new term, if no other node has a lease."""
         with self._asking("take") as connection:
-            row = connection.execute(tables.TAKE, (holder, name, url, lease, name)).fetchone()
+            row = connection.execute(tables.TAKE, (holder, name, url, lease, name, url)).fetchone()
             if row is None:
                 connection.execute(tables.COUNT_ANEW, (lease,))
         return None if row is None else _head(row)
@@ -154,11 +161,20 @@ class PostgresShared:
         with self._asking("forget") as connection:
             return connection.execute(tables.FORGET, (name,)).rowcount > 0
 
-    def keep(self, files: Mapping[str, bytes | None], term: Term) -> None:
+    def keep(
+        self,
+        files: Mapping[str, bytes | None],
+        term: Term,
+        before: Mapping[str, bytes | None] | None = None,
+    ) -> None:
         """Store small files."""
         with self._asking("keep") as connection, connection.transaction():
             self._hold(connection, term)
             for name, data in files.items():
+                if before is not None:
+                    row = connection.execute(tables.KEPT_ONE, (name,), binary=True).fetchone()
+                    if (None if row is None else bytes(row[0])) != before[name]:
+                        raise Fenced(changed_meanwhile(name))
                 if data is None:
                     connection.execute(tables.KEEP_NO_MORE, (name,))
                 else:

@@ -75,7 +75,9 @@ BEGIN_LOG: Final = """
 
 COLUMNS: Final = """
     identity, seq, root, segment, batch, epoch, holder, leader, url,
-    extract(epoch FROM until - clock_timestamp())::float8, dropped
+    CASE WHEN until <= 'epoch' THEN '-infinity'
+        ELSE extract(epoch FROM until - clock_timestamp())::float8 END,
+    dropped
 """
 """The columns of a `SharedHead`."""
 
@@ -85,7 +87,7 @@ TAKE: Final[LiteralString] = f"""
     UPDATE retain.head SET
         epoch = epoch + 1, holder = %s, leader = %s, url = %s,
         until = clock_timestamp() + make_interval(secs => %s), clock = pg_postmaster_start_time()
-    WHERE leader = %s OR until <= 'epoch'
+    WHERE (leader = %s AND url = %s) OR until <= 'epoch'
         OR (until <= clock_timestamp() AND clock = pg_postmaster_start_time())
     RETURNING {COLUMNS}
 """  # noqa: S608 - constant
@@ -172,6 +174,7 @@ KEEP: Final = """
     INSERT INTO retain.kept VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET data = excluded.data
 """
 KEEP_NO_MORE: Final = "DELETE FROM retain.kept WHERE name = %s"
+KEPT_ONE: Final = "SELECT data FROM retain.kept WHERE name = %s"
 DURABLY: Final = "SELECT pg_logical_emit_message(true, 'retain', '')"
 """An update that changes nothing. Its commit returns only if the server can make a commit durable."""
 KEPT: Final = "SELECT name, data FROM retain.kept"

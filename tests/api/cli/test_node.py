@@ -191,3 +191,32 @@ def test_a_nodes_folder_is_changed_by_its_server_only() -> None:
     refused = run("tenant", "add", "acme")
     assert refused.exit_code == 1
     assert "belongs to a node of a cluster, and its server does not run" in refused.output
+
+
+def test_a_cluster_whose_node_leads_is_not_begun_again(shared: Shared, folder: Path) -> None:
+    """The keys of this folder may be older than those that the nodes have."""
+    assert run("node", "init").exit_code == 0
+    before = shared.kept()
+    assert shared.take("n2", "10.0.0.2:8079", bytes(16), 600.0) is not None
+    again = run("node", "init")
+    assert again.exit_code == 1
+    assert "node n2 leads the cluster already; to begin it again, stop all nodes" in again.output
+    assert shared.kept() == before
+
+
+def test_a_second_node_of_a_name_does_not_start(shared: Shared, folder: Path) -> None:
+    assert run("node", "init").exit_code == 0
+    shared.report(NodeReport("n1", "10.0.0.9:8079", "0.1.0", 0, 0))
+    second = run("serve")
+    assert second.exit_code == 2
+    assert "cluster.name: is n1, and a node of that name" in second.output
+    assert "10.0.0.9:8079" in second.output
+    assert [one.url for one in shared.nodes()] == ["10.0.0.9:8079"], "it has not reported"
+
+
+def test_the_doctor_finds_the_secret_of_another_cluster(shared: Shared, folder: Path) -> None:
+    assert run("node", "init").exit_code == 0
+    assert "another secret" not in run("doctor").output
+    (folder / "secret").write_text(SECRET.swapcase())
+    found = json.loads(run("doctor", "--json").output)
+    assert "keeps audit.key encrypted with another secret than this node's" in json.dumps(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 
 import pytest
 
@@ -172,3 +173,21 @@ def test_every_order_of_two_followers_steps_keeps_the_rule() -> None:
                 settled = grants.settled(now, durable)
             for holder, permit in permits.items():
                 assert not permit.holds(now) or applied[holder] >= settled, order
+
+
+def test_a_follower_that_has_gone_is_forgotten_with_its_grant() -> None:
+    """What waited to be sent to it would stay in memory, once for each connection that broke."""
+
+    class Follower:
+        pass
+
+    grants, follower = Grants(GRANT, 0), Follower()
+    gone = weakref.ref(follower)
+    grants.join(follower, 4)
+    grants.grant(follower, 0, LONG, 4, -1)
+    grants.leave(follower, 10)
+    del follower
+    assert grants.settled(GRANT - 1, 5) == 4
+    assert gone() is not None
+    assert grants.settled(GRANT, 5) == 5
+    assert gone() is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from math import inf
 
 import pytest
 
@@ -112,6 +113,7 @@ def test_a_lease_keeps_others_out_until_it_ends_or_is_given_back(place: Place, s
     assert second.term.epoch > first.term.epoch
     assert second.term.holder == BEN
     other.renew(second.term, 0.0)
+    assert shared.head().remaining == -inf
     assert taken(shared).term.epoch > second.term.epoch
 
 
@@ -121,6 +123,11 @@ def test_a_restarted_node_takes_over_from_itself_within_its_lease(shared: Shared
     assert second.term.epoch > first.term.epoch
     with pytest.raises(Fenced):
         append(shared, first.term, 1)
+
+
+def test_another_node_of_the_leaders_name_does_not_take_over_within_its_lease(shared: Shared) -> None:
+    taken(shared)
+    assert shared.take("ann", "https://another", BEN, LEASE) is None
 
 
 def test_frames_come_back_in_order_up_to_what_is_durable(place: Place, shared: Shared) -> None:
@@ -255,3 +262,14 @@ def test_frames_are_dropped_by_whole_segments_that_are_ended_old_and_in_enough_f
         shared.after(2, 6, term)
     append(shared, term, 7, segment=3)
     assert shared.after(6, 7, term) == [frame(7, 3)]
+
+
+def test_small_files_change_only_from_what_the_caller_knows(shared: Shared) -> None:
+    term = taken(shared).term
+    shared.keep({"a": b"1"}, term, {"a": None})
+    for before in (None, b"0"):
+        with pytest.raises(Fenced, match="has changed a at the same time"):
+            shared.keep({"b": b"1", "a": b"2"}, term, {"b": None, "a": before})
+    assert shared.kept() == {"a": b"1"}
+    shared.keep({"b": b"1", "a": None}, term, {"b": None, "a": b"1"})
+    assert shared.kept() == {"b": b"1"}
