@@ -141,7 +141,8 @@ async def areas_client(
     )
     clock, disk = SteppedClock(), MemoryDisk()
     async with opened(disk, clock, options) as (engine, served):
-        yield Client(engine, areas_interface(served, config), clock, disk)
+        interface = served.interface(lambda access: areas_interface(access, config))
+        yield Client(engine, interface, clock, disk)
 
 
 async def stored(client: Client, answer: Answer) -> dict[str, str]:

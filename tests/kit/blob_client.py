@@ -211,4 +211,5 @@ async def blob_client(
     async with opened(disk, clock, options) as (engine, served):
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor="test", days=days, resource=bytes(16)))
-        yield BlobClient(engine, BlobInterface(served, config, KEYS.get), clock, disk)
+        interface = served.interface(lambda access: BlobInterface(access, config, KEYS.get))
+        yield BlobClient(engine, interface, clock, disk)

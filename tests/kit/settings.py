@@ -125,4 +125,5 @@ async def settings_client(disk: MemoryDisk | None = None, **config: Any) -> Asyn
     disk = disk if disk is not None else MemoryDisk()
     clock = ManualClock()
     async with opened(disk, clock, QUIET) as (engine, served):
-        yield Client(engine, Settings(served, SettingsConfig(**config), identity(engine)), disk)
+        section, who = SettingsConfig(**config), identity(engine)
+        yield Client(engine, served.interface(lambda access: Settings(access, section, who)), disk)

@@ -1,21 +1,23 @@
 """What an interface is made over: one engine, its followers, or three nodes (RETAIN_NODES).
 
-The nodes are in one process, over a shared log in memory. Each call goes to one of them at random, as
-requests behind a load balancer do; RETAIN_NODES is the seed. Leases and grants outlast any test.
+The nodes are in one process, over a shared log in memory, each with an interface of its own. One of them,
+chosen at random, answers a request; RETAIN_NODES and the test's name are the seed. Leases and grants outlast
+any test.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from threading import RLock
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from unittest.mock import patch
+from urllib.parse import parse_qsl
 
-from retain.engine import Clock, Command, Engine, EngineAccess
-from retain.engine.following.follower import Follower
+from retain.api.http.message import Request, Response
+from retain.engine import Clock, Engine, EngineAccess
 from retain.engine.nodes import leader, reports, roles
 from retain.engine.nodes.files import SharedFiles
 from retain.engine.nodes.node import NodeEngine
@@ -26,17 +28,22 @@ from retain.engine.testing import ManualClock, SteppedClock, open_memory_engine
 from retain.journal.testing.memory import MemoryDisk
 from retain.journal.testing.sectors import Inode
 from retain.journal.testing.shared import MemoryServer, MemoryShared
-from tests.kit.following import Spread, access
+from tests.kit.following import access
 from tests.kit.nodes import SECRET, Network, begin_cluster, shared_names, until
 
 NODES = ("a", "b", "c")
+Interface = TypeVar("Interface")
 LONG_S = 4e9
 """Of a lease; a grant is shorter. Seconds on the test's clock."""
 LOOKS = ((leader, "WATCH_S"), (leader, "UPKEEP_S"), (reports, "REPORT_S"), (roles, "LOOK_S"))
 """Intervals at which nodes look around. A test whose clock jumps over an hour whenever nothing happens would
 stop at each of them, for a moment of real time; no grant ends and no node fails here, so none is needed."""
-_STORE = "payloads/"
+_STORE = "payloads"
 _OWN = "payloads/staging"
+
+
+def _is_shared(name: str) -> bool:
+    return f"{name}/".startswith(f"{_STORE}/") and not name.startswith(_OWN)
 
 
 class _Names(MutableMapping[str, Inode | None]):
@@ -46,7 +53,7 @@ class _Names(MutableMapping[str, Inode | None]):
         self._own, self._store = own, store
 
     def _of(self, name: str) -> dict[str, Inode | None]:
-        return self._store if name.startswith(_STORE) and not name.startswith(_OWN) else self._own
+        return self._store if _is_shared(name) else self._own
 
     def __getitem__(self, name: str) -> Inode | None:
         return self._of(name)[name]
@@ -69,49 +76,76 @@ def _with_one_store(disks: list[MemoryDisk]) -> None:
     tables = RLock()
     for disk in disks:
         names = dict(disk._names)
-        moved = {name for name in names if name.startswith(_STORE) and not name.startswith(_OWN)}
+        moved = {name for name in names if _is_shared(name)}
         store |= {name: names.pop(name) for name in moved}
         disk._names = cast("dict[str, Inode | None]", _Names(names, store))
         disk._tables = tables
 
 
-class RandomNodes(Spread):
-    """Nodes of which each call goes to one at random."""
+class Served:
+    """The engines that answer requests: one, or three nodes."""
 
-    def __init__(self, nodes: list[NodeEngine], random: Random) -> None:
-        super().__init__(cast("list[Follower]", nodes), nodes[0])
-        self._nodes, self._random = nodes, random
+    def __init__(self, engines: Sequence[EngineAccess], random: Random | None = None) -> None:
+        self._engines, self._random = engines, random
 
-    def _next(self) -> Follower:
-        return cast("Follower", self._random.choice(self._nodes))
+    def interface(self, make: Callable[[EngineAccess], Interface]) -> Interface:
+        """Return the interface that `make` gives an engine; with nodes, one that stands for that of each."""
+        if self._random is None:
+            return make(self._engines[0])
+        return cast("Interface", AnyNode([make(engine) for engine in self._engines], self._random))
 
-    async def submit(self, command: Command[Any]) -> Any:
-        return await self._next().submit(command)
+
+class AnyNode:
+    """An interface at several nodes. A node chosen at random answers a request, as behind a load balancer.
+
+    Requests that wait for a change all meet the same node, because each node counts and wakes its own ones.
+    It was chosen at random, too, and is the one whose attributes a test sees.
+    """
+
+    def __init__(self, interfaces: Sequence[Any], random: Random) -> None:
+        self._interfaces, self._random = random.sample(interfaces, len(interfaces)), random
+
+    async def handle(self, request: Request) -> Response:
+        interface = self._interfaces[0] if _waits(request) else self._random.choice(self._interfaces)
+        response: Response = await interface.handle(request)
+        return response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._interfaces[0], name)
+
+
+def _waits(request: Request) -> bool:
+    query = parse_qsl(request.raw_query, keep_blank_values=True)
+    return any(name in {b"wait", b"watch"} for name, _ in query)
 
 
 @asynccontextmanager
 async def opened(
     disk: MemoryDisk, clock: ManualClock | SteppedClock, options: Options
-) -> AsyncIterator[tuple[Engine, EngineAccess]]:
+) -> AsyncIterator[tuple[Engine, Served]]:
     """Yield the engine that decides, and what the interface is made over."""
     if seed := os.environ.get("RETAIN_NODES"):
-        async with _nodes(disk, clock, options, Random(seed)) as nodes:
-            yield nodes[0], RandomNodes(nodes, Random(seed))
+        random = Random(f"{seed} {os.environ.get('PYTEST_CURRENT_TEST')}")
+        async with _nodes(disk, clock, options) as nodes:
+            yield nodes[0], Served(nodes, random)
         return
     async with (
         open_memory_engine(disk, clock=clock, options=options) as engine,
         access(engine, clock) as served,
     ):
-        yield engine, served
+        yield engine, Served([served])
 
 
 @asynccontextmanager
-async def _nodes(
-    disk: MemoryDisk, clock: Clock, options: Options, random: Random
-) -> AsyncIterator[list[NodeEngine]]:
-    """Run three nodes, the first of which leads, on `disk`."""
+async def _nodes(disk: MemoryDisk, clock: Clock, options: Options) -> AsyncIterator[list[NodeEngine]]:
+    """Run three nodes, the first of which leads, on `disk`.
+
+    The others have empty folders; if `disk` has a journal, they have a copy, as from a backup, since the
+    shared log begins at its end.
+    """
     server, network = MemoryServer(clock.monotonic), Network()
-    disks = {NODES[0]: disk} | {name: MemoryDisk() for name in NODES[1:]}
+    copied = disk.files()
+    disks = {NODES[0]: disk} | {name: MemoryDisk(copied) for name in NODES[1:]}
     begin_cluster(disk, server)
     _with_one_store(list(disks.values()))
     async with AsyncExitStack() as stack:
