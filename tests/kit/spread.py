@@ -115,8 +115,8 @@ class AnyNode:
 
 
 def _waits(request: Request) -> bool:
-    query = parse_qsl(request.raw_query, keep_blank_values=True)
-    return any(name in {b"wait", b"watch"} for name, _ in query)
+    query = parse_qsl(request.raw_query.decode("latin-1"), keep_blank_values=True)
+    return any(name in {"wait", "watch"} for name, _ in query)
 
 
 @asynccontextmanager
