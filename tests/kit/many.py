@@ -34,6 +34,9 @@ def one_or_many(folder: Path, config: str) -> Iterator[Server]:
             "RETAIN_CLUSTER_LOG": servers.server().url,
             "RETAIN_CLUSTER_SECRET_FILE": str(secret),
             "RETAIN_STORAGE_PAYLOADS": (folder / "payloads").as_uri(),
+            # No node fails here, and on a busy machine grants of two seconds end.
+            "RETAIN_CLUSTER_LEASE_SECONDS": "60",
+            "RETAIN_CLUSTER_GRANT_SECONDS": "30",
         }
         found: list[Server] = []
         for number in range(1, count + 1):

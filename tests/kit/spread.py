@@ -16,6 +16,8 @@ from typing import Any, TypeVar, cast
 from unittest.mock import patch
 from urllib.parse import parse_qsl
 
+import pytest
+
 from retain.api.http.message import Request, Response
 from retain.engine import Clock, Engine, EngineAccess
 from retain.engine.nodes import leader, reports, roles
@@ -38,6 +40,12 @@ LONG_S = 4e9
 LOOKS = ((leader, "WATCH_S"), (leader, "UPKEEP_S"), (reports, "REPORT_S"), (roles, "LOOK_S"))
 """Intervals at which nodes look around. A test whose clock jumps over an hour whenever nothing happens would
 stop at each of them, for a moment of real time; no grant ends and no node fails here, so none is needed."""
+_SEVERAL = bool({"RETAIN_FOLLOWERS", "RETAIN_NODES"} & os.environ.keys())
+own_texts = pytest.mark.skipif(_SEVERAL, reason="each follower and each node keeps texts of its own")
+own_event_loop = pytest.mark.skipif(
+    _SEVERAL, reason="those who follow share the test's event loop, and apply a long document in one step"
+)
+"""What can mean nothing over several engines in one process: these tests are skipped, and no others."""
 _STORE = "payloads"
 _OWN = "payloads/staging"
 

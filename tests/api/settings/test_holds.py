@@ -16,6 +16,7 @@ from retain.engine.settings.ahead import SettingsAhead
 from retain.engine.writing.writer import AHEAD_TRIES
 from tests.kit.holds import steps_counted
 from tests.kit.settings import ROOT, Client, settings_client
+from tests.kit.spread import own_event_loop
 
 WIDE = {f"k{number}": {"v": number} for number in range(9_000)}
 LONG = {"c": {"x": list(range(40_000))}}
@@ -58,6 +59,7 @@ async def holding(document: Any) -> AsyncIterator[Client]:
         yield client
 
 
+@own_event_loop
 @pytest.mark.parametrize(("document", "method", "tail", "kind", "value"), REQUESTS)
 async def test_no_step_is_long(
     document: Any, method: str, tail: str, kind: tuple[str, str], value: Any, monkeypatch: pytest.MonkeyPatch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,15 +12,11 @@ from retain.engine.settings import shown as module
 from retain.engine.settings.queries import read_value
 from retain.engine.settings.shown import ShownKey, ShownText, ShownTexts, entry_size, shown_key
 from tests.kit.settings import ADMIN, ANN, BOB, Client, User, settings_client
+from tests.kit.spread import own_texts
 
 R = User("r", ("R",))
 S = User("s", ("R", "S"))
 GLOBAL = Place("app", Level.GLOBAL)
-
-in_one_process = pytest.mark.skipif(
-    bool({"RETAIN_FOLLOWERS", "RETAIN_NODES"} & os.environ.keys()),
-    reason="each follower keeps texts of its own",
-)
 
 
 @pytest.fixture
@@ -51,7 +46,7 @@ async def three_levels(client: Client) -> None:
 MERGED = {"c": {"g": 1, "u": 1, "d": 1, "x": 3}}
 
 
-@in_one_process
+@own_texts
 async def test_a_second_read_is_not_made_anew_and_is_the_same(client: Client, made: list[Any]) -> None:
     await three_levels(client)
     for tail in (
@@ -142,7 +137,7 @@ async def test_a_role_that_is_taken_away_counts_at_once(client: Client) -> None:
     assert (await shown(client, "global/c", S))["v"] == 1
 
 
-@in_one_process
+@own_texts
 async def test_callers_with_the_same_rights_share_a_text(client: Client, made: list[Any]) -> None:
     await client.call("POST", "global", {"c": {"x": 1}})
     assert await shown(client, "global", ANN) == await shown(client, "global", BOB) == {"c": {"x": 1}}
@@ -163,7 +158,7 @@ async def test_a_device_that_became_another_users_is_refused(client: Client) -> 
     assert await shown(client, "device/d", BOB) == {"c": {"x": 1}}
 
 
-@in_one_process
+@own_texts
 async def test_a_deleted_value_is_not_kept_in_memory(client: Client) -> None:
     await three_levels(client)
     for tail in ("device/d", "device/d/c", "currentuser", "global"):
