@@ -45,7 +45,7 @@ def run_action(config_path: Path | None, data: str | None, name: str, /, **argum
     except Unreachable:
         with importing():
             from retain.api.cli.run_here import run_alone
-    return run_alone(folder, config, name, arguments)
+    return run_alone(folder, config, name, arguments, is_named=data is not None)
 
 
 def actor() -> str:

@@ -17,15 +17,19 @@ from retain.api.cli.ownership import refuse_as_root
 from retain.api.cli.progress import waiting
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config
+from retain.api.config.storage import StorageConfig
 from retain.engine import open_engine
 from retain.journal.backup.manifest import MANIFEST_FILE
 from retain.journal.disk.interface import LOCK_FILE
 from retain.journal.segments.files import check_folder, find_segments
 
 BEGINS: Final = frozenset({"tenant add", "user add"})
-"""Actions that create a missing data folder, for the set-up before the first start. For every other action, a
-folder without a journal counts as mistyped.
+"""Actions that create a missing data folder, for the set-up before the first start, if `--data` or the
+configuration names it: the default folder depends on the present one, which may be the wrong one. For every
+other action, a folder without a journal counts as mistyped.
 """
+
+DEFAULT: Final = StorageConfig().data
 
 _SILENT: Final = (
     ", which does not answer on its control socket; if it is a server that is still starting, run the "
@@ -33,8 +37,13 @@ _SILENT: Final = (
 )
 
 
-def run_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Open the data folder in this process and run the action. See `retain.api.cli.run.run_action`."""
+def run_alone(
+    folder: Path, config: Config, name: str, arguments: Mapping[str, Any], *, is_named: bool = False
+) -> Any:
+    """Open the data folder in this process and run the action. See `retain.api.cli.run.run_action`.
+
+    `is_named`: `--data` names the folder.
+    """
     if config.cluster.log is not None:
         raise Stopped(
             f"{config.storage.data} belongs to a node of a cluster, and its server does not run; start it "
@@ -42,10 +51,11 @@ def run_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, A
             FAILED,
         )
     refuse_as_root(config.storage.data)
-    is_new = name in BEGINS and not folder.exists()
+    begins = name in BEGINS and (is_named or config.storage.data != DEFAULT)
+    is_new = begins and not folder.exists()
     with failures_of(config.storage.data, in_use=_SILENT):
-        if name not in BEGINS:
-            _check_there(config.storage.data)
+        if not begins:
+            _check_there(config.storage.data, may_begin=name in BEGINS)
         with waiting("Opening the data folder"):
             done = trio.run(_run, folder, config, name, arguments)
     if is_new:
@@ -60,11 +70,12 @@ async def _run(folder: Path, config: Config, name: str, arguments: Mapping[str, 
         return await administration.actions()[name](**arguments)
 
 
-def _check_there(data: str) -> None:
+def _check_there(data: str, *, may_begin: bool) -> None:
     """Refuse a data folder that does not exist, without creating it.
 
-    Raises `Stopped`, ForeignFolder, Locked.
+    `may_begin`: the action creates one if it is asked to. Raises `Stopped`, ForeignFolder, Locked.
     """
+    way_out = f"; to begin a new one here, add `--data {data}`" if may_begin else ""
     try:
         disk = journal.RealDisk(data, create=False)
         if disk.exists(MANIFEST_FILE):
@@ -72,10 +83,10 @@ def _check_there(data: str) -> None:
         check_folder(disk)
         found = find_segments(disk)[0]
     except OSError as error:
-        raise Stopped(unusable(data, error), WRONG) from None
+        raise Stopped(unusable(data, error) + way_out, WRONG) from None
     if found:
         return
     if disk.exists(LOCK_FILE):  # another process may be creating the journal
         disk.lock()
         disk.unlock()
-    raise Stopped(no_journal(data, disk), WRONG)
+    raise Stopped(no_journal(data, disk) + way_out, WRONG)

@@ -16,8 +16,9 @@ class ServerConfig:
 
     bind: str = setting(
         "127.0.0.1:8080",
-        "Address and port to listen on; port 0 takes any free one. An address that other machines can reach "
-        "needs TLS, or behind_proxy with trusted_proxies, or insecure_bind.",
+        "Address and port to listen on; port 0 takes any free one. 0.0.0.0 stands for all IPv4 addresses of "
+        "the machine, [::] for its IPv6 addresses alone. An address that other machines can reach needs TLS, "
+        "or behind_proxy with trusted_proxies, or insecure_bind.",
         check=bind_address,
     )
     tls_certificate: str | None = setting(

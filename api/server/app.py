@@ -271,8 +271,7 @@ class App:
         words, as any unexpected error.
         """
         self._look(request)
-        if interface.id_header:
-            request.id = self._ids.next()
+        self._assign_id(interface, request)
         if self.config.log.requests:
             request.records = []
             MADE.set(request.records)
@@ -298,6 +297,11 @@ class App:
         if not request.body.finished:
             await request.body.discard(DISCARD_BYTES)
         return response, made
+
+    def _assign_id(self, interface: Mounted, request: Request) -> None:
+        """Give the request the id that its answer and the log have, if answers of `interface` have one."""
+        if interface.id_header:
+            request.id = self._ids.next()
 
     def _look(self, request: Request) -> None:
         if (now := trio.current_time()) >= self.seen.due:
@@ -374,7 +378,7 @@ class App:
     ) -> int:
         """Refuse a request that cannot be handled, in the form of its interface if it has one, and close."""
         if interface is not None and request is not None:
-            request.id = self._ids.next() if interface.id_header else ""
+            self._assign_id(interface, request)
             response = self._worded(interface, request, error)
         else:
             response = Response.text(error.status, f"{error.message}\n", [("Cache-Control", "no-store")])

@@ -13,8 +13,8 @@ from retain.engine.holds import Hold, HoldKind, HoldTarget
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A blob.
+class ShownBlob:
+    """A blob as its page shows it.
 
     Attributes:
         entry: The blob.
@@ -56,10 +56,10 @@ class Preview:
     cut: int
 
 
-async def find_blob(engine: Engine, tenant: str, container: str, name: str) -> Found:
+async def find_blob(engine: Engine, tenant: str, container: str, name: str) -> ShownBlob:
     """Return a blob. Raises NotFound."""
 
-    def look(state: State, now: int) -> Found:
+    def look(state: State, now: int) -> ShownBlob:
         blobs = state.blobs
         entry = get_blob(blobs, tenant, container, name, now)
         held = blobs.find(tenant, container)
@@ -67,7 +67,7 @@ async def find_blob(engine: Engine, tenant: str, container: str, name: str) -> F
         days = blobs.default_days if held.entry.days is None else held.entry.days
         target = HoldTarget(HoldKind.BLOB, entry.resource, (tenant, container, name))
         (holds,) = state.holds.on((target,))
-        return Found(entry, ends_at(blobs, tenant, container, name, now), days, holds)
+        return ShownBlob(entry, ends_at(blobs, tenant, container, name, now), days, holds)
 
     return await engine.read(look)
 

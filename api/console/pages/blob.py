@@ -18,7 +18,7 @@ from retain.api.console.containers.addresses import (
     steps,
 )
 from retain.api.console.containers.previews import UNKNOWN, content_headers, type_of
-from retain.api.console.containers.shown import Found, find_blob, preview
+from retain.api.console.containers.shown import ShownBlob, find_blob, preview
 from retain.api.console.forms.containers import ReasonForm, TagsForm
 from retain.api.console.routing.call import PageCall
 from retain.api.console.routing.route import Route
@@ -34,7 +34,7 @@ from retain.engine.holds import HoldKind, LiftHold, SetHold
 BLOB: Final = f"{CONTAINERS}/<tenant>/<container>/blob"
 
 
-async def find(call: PageCall, tenant: str, container: str, name: str) -> Found:
+async def find(call: PageCall, tenant: str, container: str, name: str) -> ShownBlob:
     """Return a blob. Raises NotFound."""
     call.desk.administration.tenants.required(tenant)
     return await find_blob(call.desk.engine, tenant, container, name)

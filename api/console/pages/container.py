@@ -18,7 +18,7 @@ from retain.api.blobs.tagquery.words import QueryError
 from retain.api.console.containers.addresses import CONTAINERS, blob_address, container_address, steps
 from retain.api.console.containers.previews import icon_of
 from retain.api.console.containers.search import QueryFault, built, fault_of
-from retain.api.console.containers.shown import Found, Preview, find_blob, preview
+from retain.api.console.containers.shown import Preview, ShownBlob, find_blob, preview
 from retain.api.console.routing.call import PageCall
 from retain.api.console.routing.route import Route
 from retain.api.identity.roles import ADMINISTRATORS
@@ -143,7 +143,7 @@ async def show(call: PageCall, tenant: str, container: str) -> Response:
     )
 
 
-async def _chosen(call: PageCall, tenant: str, container: str, name: str) -> tuple[Found, Preview] | None:
+async def _chosen(call: PageCall, tenant: str, container: str, name: str) -> tuple[ShownBlob, Preview] | None:
     """Return the blob that is previewed beside the list; None if there is none of that name any more."""
     try:
         found = await find_blob(call.desk.engine, tenant, container, name)

@@ -36,12 +36,12 @@ EXPORTERS: Final = ADMINISTRATORS
 """Who may export: an export is made of values."""
 _DELETED: Final = {"areas": "deleted area", "settings": "deleted document", "blobs": "deleted blob"}
 ROWS: Final = 500
-"""Things that the page lists; all of them are counted, exported, held and erased."""
+"""Resources that the page lists; all of them are counted, exported, held and erased."""
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """A resource that was found.
+class FoundResource:
+    """A resource that was found for a person.
 
     Attributes:
         subject: The resource.
@@ -133,17 +133,17 @@ async def erase(call: PageCall) -> Response:
     """Erase what was found and shown, if the confirmation was typed."""
     work = await _asked_work(call)
     sent = await call.form()
-    things = await _things(call, work)
+    resources = await _found_resources(call, work)
     names, now = sent.get("names") == "yes", sent.get("when") != "later"
-    going = erasable(things)
+    going = erasable(resources)
     if sent.get("sure", "").strip() != confirmation(len(going)) or not going or not (going[0].goes or names):
         text = "Nothing was erased: type the words that the form shows. The number may have changed since."
         return call.go(f"{PAGE}#erase", Notice(text, "due"))
     rights = Rights(call.desk.engine)
     parts, held = 0, 0
-    for start in range(0, len(things), MOST_TARGETS):
-        targets = [packed(one.subject.target) for one in things[start : start + MOST_TARGETS]]
-        more = start + MOST_TARGETS < len(things)
+    for start in range(0, len(resources), MOST_TARGETS):
+        targets = [packed(one.subject.target) for one in resources[start : start + MOST_TARGETS]]
+        more = start + MOST_TARGETS < len(resources)
         done = await rights.erase(actor=call.actor, targets=targets, now=now, names=names, more=more)
         parts += done["erased_parts"]
         held += sum(one["status"] == HELD for one in done["results"])
@@ -239,9 +239,9 @@ def what_was_deleted(
     return words
 
 
-def erasable(things: Sequence[Thing]) -> list[Thing]:
+def erasable(resources: Sequence[FoundResource]) -> list[FoundResource]:
     """Return what an erasure would end; if there is nothing, what only has names left."""
-    return [one for one in things if one.goes] or [one for one in things if one.only_named]
+    return [one for one in resources if one.goes] or [one for one in resources if one.only_named]
 
 
 def confirmation(count: int) -> str:
@@ -274,26 +274,27 @@ async def _asked_work(call: PageCall) -> Work:
     return work
 
 
-async def _things(call: PageCall, work: Work) -> list[Thing]:
+async def _found_resources(call: PageCall, work: Work) -> list[FoundResource]:
     found: Sequence[Subject] = work.result
     rights = Rights(call.desk.engine)
-    things: list[Thing] = []
+    resources: list[FoundResource] = []
     for start in range(0, len(found), MOST_TARGETS):
         some = found[start : start + MOST_TARGETS]
         targets = [packed(one.target) for one in some]
         planned = await rights.erase(actor=call.actor, targets=targets, dry_run=True)
-        things += [
-            Thing(one, row["status"], row["holds"]) for one, row in zip(some, planned["results"], strict=True)
+        resources += [
+            FoundResource(one, row["status"], row["holds"])
+            for one, row in zip(some, planned["results"], strict=True)
         ]
-    return things
+    return resources
 
 
 async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: int = 200) -> Response:
     work = _own(call, "find")
-    things = [] if work is None or work.result is None else await _things(call, work)
+    resources = [] if work is None or work.result is None else await _found_resources(call, work)
     if form is None:
         form = PersonForm(data=None if work is None else work.asked[1])
-    going = erasable(things)
+    going = erasable(resources)
     holds = await Rights(call.desk.engine).list_holds(actor=call.actor)
     evidence, shown = call.desk.evidence, holds[-ROWS:][::-1]
     return call.page(
@@ -305,7 +306,7 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         work=work,
         export=_own(call, "export"),
         running=call.desk.evidence.bench.now,
-        things=things,
+        resources=resources,
         rows=ROWS,
         may_lift=partial(may_lift, call.role),
         named=partial(named, call.role, await evidence.read(what_was_deleted, evidence.trail, shown)),
@@ -313,9 +314,9 @@ async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: 
         may_export=call.role in EXPORTERS,
         going=going,
         only_names=bool(going) and not going[0].goes,
-        bare=sum(one.only_named for one in things),
-        staying=sum(one.status == HELD for one in things),
-        size=sum(one.subject.size for one in things),
+        bare=sum(one.only_named for one in resources),
+        staying=sum(one.status == HELD for one in resources),
+        size=sum(one.subject.size for one in resources),
         going_size=sum(one.subject.size for one in going),
         living=LIVING,
         held=HELD,

@@ -289,6 +289,37 @@ def test_a_tenant_that_does_not_exist_is_no_empty_one(
     assert "does not exist" not in result.stderr
 
 
+@pytest.mark.parametrize("arguments", [("tenant", "add", "mytenant"), ("user", "add", "ann")])
+def test_the_default_data_folder_is_made_only_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """Where it is depends on the present folder, so a command in the wrong one would begin a second site."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.main, arguments, input="secret\n")
+    assert result.exit_code == cli.WRONG, result.output
+    assert result.stderr.splitlines()[-1] == (
+        f"Error: ./retain-data cannot be used: No such file or directory ({tmp_path / 'retain-data'}); "
+        "--data names another folder; to begin a new one here, add `--data ./retain-data`"
+    )
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "retain-data").mkdir()
+    result = CliRunner().invoke(cli.main, arguments, input="secret\n")
+    assert result.exit_code == cli.WRONG, result.output
+    assert "./retain-data contains no journal; name another folder with --data" in result.stderr
+    assert "to begin a new one here, add `--data ./retain-data`" in result.stderr
+    assert list((tmp_path / "retain-data").iterdir()) == []
+    named = CliRunner().invoke(cli.main, [*arguments, "--data", "./retain-data"], input="secret\n")
+    assert named.exit_code == cli.DONE, named.output
+
+
+def test_a_configured_data_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "retain.toml").write_text('[storage]\ndata = "site"\n')
+    result = CliRunner().invoke(cli.main, ["tenant", "add", "mytenant", "--config", "retain.toml"])
+    assert result.exit_code == cli.DONE, result.output
+    assert (tmp_path / "site").is_dir()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

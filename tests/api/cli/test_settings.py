@@ -35,7 +35,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("RETAIN_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(main, ["tenant", "add", "mytenant"]).exit_code == DONE
+    assert (
+        CliRunner().invoke(main, ["tenant", "add", "mytenant", "--data", "./retain-data"]).exit_code == DONE
+    )
     return tmp_path
 
 
