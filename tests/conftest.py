@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{sum(told):,} {STATES}")
 
 
-FIRST = ("", "package", "mutants", "hostile", "console", "deploy", "clients", "bench")
+FIRST = ("cluster", "", "package", "mutants", "hostile", "console", "deploy", "clients", "bench")
 """Folders whose tests run real processes for seconds; "" for modules that are in none."""
 
 

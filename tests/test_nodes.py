@@ -23,6 +23,7 @@ import pytest
 
 from retain.engine.audit.verify import verification
 from retain.journal import RealDisk
+from tests.kit.forks import retain
 from tests.kit.linear import Done, why_not
 from tests.kit.postgres import Server as Postgres
 from tests.kit.relay import Relay
@@ -128,14 +129,8 @@ class Site:
         folder = self.root / name
         folder.mkdir(exist_ok=True)
         (folder / "retain.toml").write_text(CONFIG)
-        return subprocess.run(
-            [sys.executable, "-m", "retain", *arguments, "--config", str(folder / "retain.toml")],
-            env={**os.environ, **self.environ(name), "RETAIN_STORAGE_DATA": str(folder / "data")},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environ = {**os.environ, **self.environ(name), "RETAIN_STORAGE_DATA": str(folder / "data")}
+        return retain(*arguments, "--config", str(folder / "retain.toml"), environ=environ)
 
     def node(self, name: str, *arguments: str) -> Any:
         done = self.run(name, "node", *arguments, "--json")
@@ -224,7 +219,7 @@ def test_a_write_at_either_node_is_read_at_the_other(site: Site, nodes: tuple[Se
         assert show(other, name)["k"] == str(number)
     rows = site.node("n2", "list")
     assert [(row["name"], row["role"]) for row in rows] == [("n1", "leader"), ("n2", "follower")]
-    assert site.node("n2", "status")["role"] == "follower"
+    eventually(lambda: site.node("n2", "status")["role"] == "follower")
     # as the console writes it, wherever the configuration is
     alone = [sys.executable, "-m", "retain", "node", "status", "--data", str(follower.data)]
     assert b"follower since" in subprocess.run(alone, cwd=ROOT, check=True, capture_output=True).stdout

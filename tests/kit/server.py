@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.kit.forks import FORKS, Forked
+
 ROOT = Path(__file__).resolve().parents[2]
 
 _LISTENS = re.compile(r"listens on (https?)://(\S+):(\d+)")
@@ -113,15 +115,21 @@ def start(
         environment["RETAIN_SERVER_WORKERS"] = workers
     environment |= {"PYTHONUNBUFFERED": "1", **(environ or {})}
     with (folder / "server.log").open("a") as log:
-        process = subprocess.Popen(
-            [*prefix, *command(folder, program=program)],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            close_fds=close_fds,
-        )
+        if not prefix and close_fds and FORKS.suits(environment):
+            arguments = command(folder, program=program)[2:]
+            process: subprocess.Popen[str] = Forked(
+                arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        else:
+            process = subprocess.Popen(
+                [*prefix, *command(folder, program=program)],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                close_fds=close_fds,
+            )
     server = Server(process, folder)
     reader = threading.Thread(target=server.read_output, daemon=True)
     reader.start()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
-import sys
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from tests.kit.server import ROOT, Server
+from tests.kit.forks import retain
+from tests.kit.server import Server
 
 PASSWORD = "secret"
 
@@ -80,15 +79,7 @@ class Site:
         """`retain … --json` beside the running server; what it prints."""
         environment = {**os.environ, "RETAIN_STORAGE_DATA": str(self.server.data)}
         config = ("--config", str(self.server.folder / "retain.toml"))
-        done = subprocess.run(
-            [sys.executable, "-m", "retain", *arguments, "--json", *config],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
+        done = retain(*arguments, "--json", *config, environ=environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
