@@ -19,7 +19,7 @@ from tests.cluster.node import Surroundings
 from tests.cluster.report import Report
 from tests.kit.linear import Done
 from tests.kit.postgres import Postgres
-from tests.kit.power import Disk, why_none
+from tests.kit.power import Disk, users_of, why_none
 from tests.kit.server import ROOT, Server
 
 
@@ -52,6 +52,13 @@ def test_a_power_cut_leaves_what_was_synced_and_nothing_else(disk: Disk, tmp_pat
     disk.restore()
     assert (folder / "half").read_bytes() == b"synced"
     assert not (folder / "whole").exists()
+
+
+def test_who_keeps_a_disk_from_being_unmounted_is_named(tmp_path: Path) -> None:
+    assert users_of(tmp_path) == []
+    with (tmp_path / "file").open("wb"):
+        (user,) = users_of(tmp_path)
+    assert user.split()[0] == str(os.getpid())
 
 
 @pytest.mark.parametrize("fsync", ["on", "off"])

@@ -144,13 +144,15 @@ class Server:
         self._disk.restore()
 
     def _end(self) -> None:
-        killed = self._signal(signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         process, self._process = self._process, None
         assert process is not None
         process.wait()
-        for pid in killed:
-            while _lives(pid):  # its memory is still attached: a new server would refuse to start
-                _pause()
+        while living := _working_in(self.data):  # with its memory still attached, none can start again
+            for pid in living:  # one that was forked, or left out of the list, while the others were stopped
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            _pause()
 
     def discard(self) -> None:
         """Remove it, with the piece of System V memory that a killed server leaves behind."""
@@ -246,9 +248,10 @@ class Server:
     def use_up_transaction_numbers(self) -> None:
         """Restart it 20 million transactions before it refuses further ones; it warns from 40 million on.
 
-        Its own vacuum, which would end the warnings, does not begin within a day.
+        Its own vacuum, which would end the warnings, does not begin within a day. It must be on for that:
+        where it is off, PostgreSQL starts it at once when the numbers run out, whatever the interval is.
         """
-        self.sql("ALTER SYSTEM SET autovacuum_naptime = '1d'")
+        self.sql("ALTER SYSTEM SET autovacuum_naptime = '1d'", "ALTER SYSTEM SET autovacuum = 'on'")
         ((oldest,),) = self.sql("SELECT min(datfrozenxid::text::bigint) FROM pg_database")
         following = int(oldest) + 2**31 - 20_000_000
         self.stop()
@@ -289,12 +292,14 @@ def _free(memory: str) -> None:
         subprocess.run(["ipcrm", "--shmem-id", memory], check=False, stderr=subprocess.DEVNULL)
 
 
-def _lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
+def _working_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory this is; a server's is its data folder."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has ended meanwhile, or is another user's
+            if os.readlink(f"/proc/{pid}/cwd") == str(folder):
+                found.append(int(pid))
+    return found
 
 
 def _pause() -> None:
@@ -403,7 +408,7 @@ def in_memory() -> Path | None:
 def running() -> Iterator[Postgres]:
     """Prepare servers, in memory where there is room; end all of them."""
     demand()
-    root = Path(tempfile.mkdtemp(prefix="retain-pg-", dir=in_memory()))
+    root = Path(tempfile.mkdtemp(prefix="retain-pg-", dir=in_memory())).resolve()
     root.chmod(0o755)
     try:
         postgres = Postgres(root)

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -75,13 +76,24 @@ class Disk:
             ):
                 return
             time.sleep(0.05)
-        _run("umount", str(self._folder))
+        raise OSError(f"{self._folder} cannot be unmounted: used by {users_of(self._folder) or 'nobody'}")
 
 
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def users_of(folder: Path) -> list[str]:
+    """Return which processes have files below a folder open, or work there."""
+    found = set()
+    for place in (*Path("/proc").glob("[0-9]*/cwd"), *Path("/proc").glob("[0-9]*/fd/*")):
+        with suppress(OSError):  # the process has ended meanwhile
+            if place.readlink().is_relative_to(folder):
+                process = Path(*place.parts[:3])
+                found.add(f"{process.name} {(process / 'comm').read_text().strip()}")
+    return sorted(found)
 
 
 def end_with_this_process() -> None:
