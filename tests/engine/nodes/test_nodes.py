@@ -209,6 +209,7 @@ async def test_a_leader_whose_lease_lapses_while_it_begins_goes_on() -> None:
     """On a busy machine, each node in turn would begin, end and start again, and none would answer."""
     site = begun()
     lapses: list[bool] = []
+    created = trio.Event()
     async with site.node("a", takes_part=False) as a:
 
         async def configure() -> None:
@@ -218,10 +219,12 @@ async def test_a_leader_whose_lease_lapses_while_it_begins_goes_on() -> None:
                 site.server.down = False
             lapses.append(a.role == "waiting")
             await a.submit(create("x", k="1"))
+            created.set()
 
         a.on_lead(configure)
         a.take_part()
-        await until(lambda: lapses[:1] == [True] and lapses[-1:] == [False])
+        await until(created.is_set)
+        assert (lapses[0], lapses[-1]) == (True, False)
         assert await listing(a, "x") == {"k": "1"}
 
 
