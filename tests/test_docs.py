@@ -231,7 +231,11 @@ def test_names_of_the_code_that_pages_name_are_there(page: str) -> None:
 def sources() -> list[Path]:
     """Everything that a name of the code can be in."""
     return [
-        *(path for top in ("api", "bench", "engine", "journal") for path in (ROOT / top).rglob("*.py")),
+        *(
+            path
+            for top in ("api", "bench", "deploy", "engine", "journal")
+            for path in (ROOT / top).rglob("*.py")
+        ),
         *(path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)),
         ROOT / "pyproject.toml",
     ]
