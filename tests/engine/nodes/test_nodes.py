@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from retain.engine import wire
+from retain.engine import Engine, wire
 from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queries
 from retain.engine.core.errors import EngineError, NodeNotReady, NotFound, Unavailable
 from retain.engine.core.time import SECOND
@@ -17,8 +17,11 @@ from retain.engine.history.actions import RecordNodeForgotten
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.options import Options
 from retain.engine.snapshots.schedule import Snapshots
-from retain.journal import BadTarget, PayloadStore
+from retain.engine.testing import open_memory_engine
+from retain.journal import BadTarget, PayloadStore, Prover
+from retain.journal import verify as verify_journal
 from retain.journal.errors import TooFarBehind
+from retain.journal.testing.memory import MemoryDisk
 from retain.journal.testing.shared import MemoryServer, MemoryShared
 from tests.kit.nodes import LEASE, Site, begin_cluster, begun, run_idle, until
 
@@ -30,7 +33,7 @@ def create(name: str, **values: str | NewFile) -> CreateArea:
     return CreateArea(actor="user:a", name=name, resource=resource, values=values or {"k": "v"}, ttl=3600)
 
 
-async def listing(engine: NodeEngine, name: str) -> dict[str, str | AreaFile]:
+async def listing(engine: Engine, name: str) -> dict[str, str | AreaFile]:
     return dict(await engine.read(lambda state, now: queries.listing(state.areas, name, None, now)))
 
 
@@ -339,6 +342,34 @@ async def test_a_second_node_of_a_cluster_that_began_with_data_is_seeded_first()
         async with running(site, "b") as (b,):
             assert await listing(b, "x") == {"k": "1"}
             assert await listing(b, "y") == {"k": "2"}
+
+
+async def test_one_node_becomes_a_cluster_and_one_node_again_with_all_its_proofs() -> None:
+    disk, site = MemoryDisk(), begun()
+    async with open_memory_engine(disk, clock=site.clock, options=site.options) as alone:
+        await alone.submit(create("x", k="1"))
+    site.disks, site.server = {"a": disk}, MemoryServer(site.clock.monotonic)
+    before = Prover(disk)
+    old = before.inclusion(1)
+    root = before.root(old.size)
+    begin_cluster(disk, site.server)
+    site.disks["b"] = MemoryDisk(disk.files())
+    async with running(site, "a", "b") as (_, b):
+        await b.submit(create("y", k="2"))
+    shared = Prover(site.disks["b"])
+    new = shared.inclusion(old.size + 1)
+    async with open_memory_engine(disk, clock=site.clock, options=site.options) as alone:
+        await alone.submit(create("z", k="3"))
+        for name, value in (("x", "1"), ("y", "2"), ("z", "3")):
+            assert await listing(alone, name) == {"k": value}
+    after = Prover(disk)
+    assert after.root(old.size) == root
+    assert after.root(new.size) == shared.root(new.size)
+    assert after.inclusion(1, old.size) == old
+    assert after.inclusion(new.seq, new.size) == new
+    assert old.holds(root)
+    assert new.holds(after.root(new.size))
+    assert verify_journal(disk).findings == ()
 
 
 async def test_no_key_is_removed_where_the_cluster_was_not_begun_to_its_end() -> None:
