@@ -11,7 +11,7 @@ import trio.testing
 
 from retain.engine import Engine, wire
 from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queries
-from retain.engine.core.errors import EngineError, NodeNotReady, NotFound, Unavailable
+from retain.engine.core.errors import EngineError, NodeNotReady, NotFound, StorageFailed, Unavailable
 from retain.engine.core.time import SECOND
 from retain.engine.history.actions import RecordNodeForgotten
 from retain.engine.nodes.node import NodeEngine
@@ -23,7 +23,7 @@ from retain.journal import verify as verify_journal
 from retain.journal.errors import TooFarBehind
 from retain.journal.testing.memory import MemoryDisk
 from retain.journal.testing.shared import MemoryServer, MemoryShared
-from tests.kit.nodes import LEASE, Site, begin_cluster, begun, run_idle, until
+from tests.kit.nodes import GRANT, LEASE, Site, begin_cluster, begun, run_idle, until
 
 pytestmark = pytest.mark.trio(run=run_idle)
 
@@ -229,6 +229,27 @@ async def test_a_leader_whose_lease_lapses_while_it_begins_goes_on() -> None:
         await until(created.is_set)
         assert (lapses[0], lapses[-1]) == (True, False)
         assert await listing(a, "x") == {"k": "1"}
+
+
+async def test_changes_wait_for_a_grant_where_a_follower_dies_and_for_a_lease_where_a_leader_does() -> None:
+    site = begun()
+    async with running(site, "a", "b", "c") as (_, b, c):
+        site.network.part("c")
+        began = trio.current_time()
+        await b.submit(create("x"))
+        assert trio.current_time() - began <= GRANT + 1
+        site.network.join("c")
+        await until(lambda: c.role == "follower")
+        site.network.part("a")
+        site.without_log.add("a")
+        began = trio.current_time()
+        while True:
+            try:
+                await b.submit(create("y"))
+                break
+            except (NodeNotReady, StorageFailed):
+                await trio.sleep(0.05)
+        assert trio.current_time() - began <= LEASE + 2
 
 
 async def test_a_leader_keeps_its_followers_while_nobody_reaches_the_shared_log() -> None:
