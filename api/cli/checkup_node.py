@@ -9,6 +9,7 @@ from typing import Final
 from retain import journal
 from retain.api.cli.checkup import ERROR, FINE, WARNING, CheckResult
 from retain.api.cli.with_nodes import check_store, connecting, read_secret, store_of
+from retain.api.cli.words import counted
 from retain.api.config.load import Config, ConfigError
 from retain.engine.nodes.connection import refuse_other_journal
 from retain.engine.nodes.files import check_secret
@@ -32,7 +33,7 @@ def node(config: Config) -> Iterator[CheckResult]:
     try:
         yield from _server(config)
         with closing(connecting(config)()) as shared:
-            head, kept = shared.head(), shared.kept()
+            head, kept, nodes = shared.head(), shared.kept(), shared.nodes()
     except (ConfigError, journal.JournalError) as error:
         yield _wrong(_LOG, error)
     else:
@@ -42,6 +43,14 @@ def node(config: Config) -> Iterator[CheckResult]:
         yield CheckResult(_LOG, FINE, text)
         if secret is not None:
             yield from _keys(secret, kept)
+        if len(nodes) < config.cluster.copies:
+            yield CheckResult(
+                _LOG,
+                WARNING,
+                f"cluster.copies is {config.cluster.copies}, and {counted(len(nodes), 'node')} ever reported: "
+                "PostgreSQL drops no frames, so erased content stays in it",
+                "start further nodes, or lower cluster.copies on all",
+            )
         yield from _folder(config, head)
     yield _store(config, head)
 

@@ -315,7 +315,11 @@ def _check_cluster(config: Config, source: str) -> None:
     cluster = config.cluster
     if cluster.log is None:
         if config.storage.payloads is not None:
-            raise ConfigError(source, "storage.payloads", "is used with cluster.log only; leave it out")
+            reason = (
+                "is used with cluster.log only. If this server is a node of a cluster, give it the section "
+                "[cluster] again: alone, it would go on without the others; else leave storage.payloads out"
+            )
+            raise ConfigError(source, "storage.payloads", reason)
         return
     if config.storage.payloads is None:
         reason = (

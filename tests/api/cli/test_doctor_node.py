@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from retain.api.cli.checkup import ERROR, FINE, WARNING
 from retain.api.cli.main import FAILED, main
+from retain.journal.shared.interface import NodeReport
 from tests.kit.postgres import Server
 
 SETTINGS = """
@@ -194,3 +195,18 @@ def test_a_server_that_nothing_is_wrong_with_has_no_finding() -> None:
     from retain.journal.shared.postgres import demands
 
     assert (list(demands.refusals(sound())), demands.warn(sound())) == ([], [])
+
+
+def test_more_copies_than_nodes_are_found(postgres_server: Server, folder: Path) -> None:
+    """No segment would ever be in so many folders, and PostgreSQL would keep what was erased."""
+    configure(folder, postgres_server.url)
+    assert CliRunner().invoke(main, ["node", "init"]).exit_code == 0
+    (folder / "secret").chmod(0o640)  # so that there is an error in any case
+    found = only(looked()["shared log"], "cluster.copies is 2")
+    assert "and 0 nodes ever reported" in found["found"]
+    from retain.journal.shared.postgres import PostgresShared
+
+    with closing(PostgresShared(postgres_server.url)) as shared:
+        for name in ("n1", "n2"):
+            shared.report(NodeReport(name, name, "0.1.0", 0, 0))
+    assert not [one for one in looked()["shared log"] if "cluster.copies" in one["found"]]

@@ -220,3 +220,11 @@ def test_the_doctor_finds_the_secret_of_another_cluster(shared: Shared, folder: 
     (folder / "secret").write_text(SECRET.swapcase())
     found = json.loads(run("doctor", "--json").output)
     assert "keeps audit.key encrypted with another secret than this node's" in json.dumps(found)
+
+
+def test_a_node_whose_section_was_lost_is_not_told_to_go_on_alone(folder: Path) -> None:
+    text = (folder / "retain.toml").read_text()
+    (folder / "retain.toml").write_text(text.partition("[cluster]")[0])
+    alone = run("serve")
+    assert alone.exit_code == 2
+    assert "give it the section [cluster] again" in alone.output
