@@ -47,8 +47,8 @@ def node(config: Config) -> Iterator[CheckResult]:
             yield CheckResult(
                 _LOG,
                 WARNING,
-                f"cluster.copies is {config.cluster.copies}, and {counted(len(nodes), 'node')} ever reported: "
-                "PostgreSQL drops no frames, so erased content stays in it",
+                f"cluster.copies is {config.cluster.copies}, and {counted(len(nodes), 'node')} ever reported"
+                ": PostgreSQL drops no frames, so erased content stays in it",
                 "start further nodes, or lower cluster.copies on all",
             )
         yield from _folder(config, head)

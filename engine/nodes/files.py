@@ -69,8 +69,15 @@ class SharedFiles:
             _set(self._known, name, None if data is None else self._opened(name, data))
 
     def revert(self) -> None:
-        """Undo the changes that the log does not have. Blocking."""
+        """Undo the changes that the log does not have; where that fails, the next `load` does. Blocking.
+
+        Raises:
+            NoSpace, OSError: A file cannot be written.
+
+        """
+        self._is_loaded = False
         self._replace(self._known)
+        self._is_loaded = True
 
     def load(self, kept: Mapping[str, bytes]) -> None:
         """Replace this folder's files by those in the log. Blocking.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -11,7 +12,7 @@ import trio
 from retain.engine.core.errors import EngineError, NodeNotReady
 from retain.engine.nodes.files import SharedFiles
 from retain.engine.writing.threads import in_thread
-from retain.journal import Fenced, Unsettled
+from retain.journal import Fenced, NoSpace, Unsettled
 from retain.journal.shared.interface import Shared, Term
 
 RETRY_S: Final = 0.2
@@ -70,8 +71,9 @@ class FileSharing:
                 role = self._role()
                 await self._with_shared(partial(self._keep, role.term.holder))
             except (Fenced, Unsettled, EngineError) as error:
-                await in_thread(self._files.revert)
                 self._unsure.set()  # the log may have the change, or a later one of another node
+                with suppress(NoSpace, OSError):  # the folder has it until the log is read again
+                    await in_thread(self._files.revert)
                 raise NodeNotReady(f"the shared log does not keep the change: {error}; try again") from error
 
     def _keep(self, holder: bytes, shared: Shared) -> None:
@@ -105,7 +107,7 @@ class FileSharing:
             await self._unsure.wait()
             try:
                 await self._role().change_files()
-            except (Fenced, Unsettled, EngineError):
+            except (Fenced, Unsettled, EngineError, NoSpace, OSError):
                 await trio.sleep(RETRY_S)
             else:
                 self._unsure = trio.Event()

@@ -120,3 +120,24 @@ async def test_a_change_at_a_node_that_may_not_answer_is_undone() -> None:
         with pytest.raises(NodeNotReady):
             await b.share_files()
         assert held(a) == held(b) == {"one": b"1"}
+
+
+async def test_a_change_that_could_not_be_undone_is_not_shared_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = begun()
+    async with running(site, "a", "b") as (a, b):
+        write(b, "one", b"1")
+        await b.share_files()
+        site.network.part("b")
+        await until(lambda: b.role == "waiting")
+        write(b, "one", b"2")
+        with monkeypatch.context() as full:
+            full.setattr(b.disk, "write_atomic", refuse)
+            with pytest.raises(NodeNotReady):
+                await b.share_files()
+        site.network.join("b")
+        await until(lambda: b.role == "follower")
+        assert held(a) == held(b) == {"one": b"1"}
+
+
+def refuse(name: str, data: bytes) -> None:
+    raise OSError("the disk is full")
