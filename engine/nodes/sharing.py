@@ -105,9 +105,9 @@ class FileSharing:
         """Have all nodes load what the shared log has, whenever a change here failed."""
         while True:
             await self._unsure.wait()
+            self._unsure = trio.Event()  # a change that fails from now on needs a load of its own
             try:
                 await self._role().change_files()
             except (Fenced, Unsettled, EngineError, NoSpace, OSError):
+                self._unsure.set()
                 await trio.sleep(RETRY_S)
-            else:
-                self._unsure = trio.Event()

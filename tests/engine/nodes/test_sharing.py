@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
+import trio
 
 from retain.engine.core.errors import NodeNotReady
+from retain.engine.nodes.files import SharedFiles
 from retain.engine.nodes.node import NodeEngine
+from retain.engine.nodes.sharing import FileSharing
 from retain.journal import Unsettled
-from retain.journal.shared.interface import Term
+from retain.journal.shared.interface import Shared, Term
+from retain.journal.testing.memory import MemoryDisk
 from retain.journal.testing.shared import MemoryShared
 from tests.engine.nodes.test_nodes import create, running
 from tests.kit.nodes import begun, run_idle, until
@@ -141,3 +145,38 @@ async def test_a_change_that_could_not_be_undone_is_not_shared_later(monkeypatch
 
 def refuse(name: str, data: bytes) -> None:
     raise OSError("the disk is full")
+
+
+class Busy:
+    """A leader whose nodes load files, and a shared log that answers nobody."""
+
+    term = Term(1, b"h" * 16)
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.sharing = FileSharing(
+            SharedFiles(MemoryDisk(), b"s" * 32, lambda disk: []),
+            lambda: self,
+            self.asked,
+        )
+
+    async def asked(self, call: Callable[[Shared], None]) -> None:
+        raise Unsettled("no answer")
+
+    async def change_files(self) -> None:
+        self.loads += 1
+        if self.loads == 1:
+            await self.fail()
+
+    async def fail(self) -> None:
+        with pytest.raises(NodeNotReady):
+            await self.sharing.keep()
+
+
+async def test_a_change_that_fails_while_the_nodes_load_files_has_them_load_once_more() -> None:
+    busy = Busy()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(busy.sharing.run)
+        await busy.fail()
+        await until(lambda: busy.loads == 2)
+        nursery.cancel_scope.cancel()
