@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from tests.cluster.report import Report
 from tests.kit.linear import Done
 from tests.kit.postgres import Postgres
 from tests.kit.power import Disk, users_of, why_none
+from tests.kit.relay import Relay
 from tests.kit.server import ROOT, Server
 
 
@@ -52,6 +54,18 @@ def test_a_power_cut_leaves_what_was_synced_and_nothing_else(disk: Disk, tmp_pat
     disk.restore()
     assert (folder / "half").read_bytes() == b"synced"
     assert not (folder / "whole").exists()
+
+
+def test_a_way_that_is_closed_leaves_no_socket_open() -> None:
+    before = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as target, Relay(target.getsockname()) as relay:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", relay.port)) as near:
+                near.sendall(b"x")
+                far, _ = target.accept()
+                with far:
+                    assert far.recv(1) == b"x"
+    assert set(threading.enumerate()) <= before
 
 
 def test_who_keeps_a_disk_from_being_unmounted_is_named(tmp_path: Path) -> None:

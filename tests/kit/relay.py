@@ -7,6 +7,8 @@ import threading
 from contextlib import suppress
 from typing import Self
 
+LIMIT_S = 60.0
+
 
 class Relay:
     """Listens on a port of loopback, `port`, until it is closed.
@@ -22,7 +24,9 @@ class Relay:
         self._open: set[socket.socket] = set()
         self._cut = False
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def __enter__(self) -> Self:
         return self
@@ -32,6 +36,9 @@ class Relay:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
+        self._accepting.join(LIMIT_S)
+        for thread in self._threads:  # each closes a socket, which this process must not end without
+            thread.join(LIMIT_S)
 
     def cut(self) -> None:
         """Let nothing through: what is open breaks."""
@@ -59,7 +66,9 @@ class Relay:
             if self._cut:  # it was cut meanwhile
                 self.cut()
             for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+                thread = threading.Thread(target=self._carry, args=(one, other), daemon=True)
+                self._threads = [before for before in self._threads if before.is_alive()] + [thread]
+                thread.start()
 
     def _dialled(self) -> socket.socket:
         if self._cut:
