@@ -266,7 +266,7 @@ class NodeFollower:
     async def _leads(self) -> bool:
         """Return whether the leader has its lease; yes if the shared log does not answer."""
         try:
-            head = await self._engine.with_shared(lambda shared: shared.head())
+            head = await self._engine.shared_head()
         except Unsettled:
             return True
         return head.remaining > 0 and head.term.holder == self.term.holder

@@ -11,7 +11,7 @@ from retain.engine.nodes.former_leaders import FormerLeaders
 from retain.engine.nodes.present import Present
 from retain.engine.state import State
 from retain.journal.log import Committed
-from retain.journal.shared.interface import Shared, Term
+from retain.journal.shared.interface import Shared, SharedHead, Term
 
 Value = TypeVar("Value")
 
@@ -74,6 +74,9 @@ class Local(Protocol):
 
     async def end_old_segment(self) -> None:
         """Begin a new segment if the last one is old."""
+
+    async def shared_head(self) -> SharedHead:
+        """Return where the shared log ends, and who leads it."""
 
     async def with_shared(self, work: Callable[[Shared], Value]) -> Value:
         """Return `work(connection)`, run in a thread."""

@@ -26,6 +26,7 @@ from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.former_leaders import FormerLeaders
 from retain.engine.nodes.leader import Leader
 from retain.engine.nodes.options import Cluster, SteppedDown
+from retain.engine.nodes.other_lease import OtherLease
 from retain.engine.nodes.present import Present
 from retain.engine.nodes.reports import Reports
 from retain.engine.nodes.roles import watch_role
@@ -77,6 +78,7 @@ class NodeEngine(Engine):
         self.since = clock.wall()
         self._cluster = cluster
         self._holder = entropy(16)
+        self._other_lease = OtherLease(self.elapsed, cluster.node.lease_seconds)
         self._role: Leader | NodeFollower | None = None
         self._connection = Connection(cluster.connect)
         self.reports = Reports(self._connection, self._horizon, self._own_report, self._excuse)
@@ -282,6 +284,12 @@ class NodeEngine(Engine):
 
     # --- the small files that all nodes have -------------------------------------------------------------
 
+    async def shared_head(self) -> SharedHead:
+        """Return where the shared log ends, and who leads it."""
+        head = await self.with_shared(lambda shared: shared.head())
+        self._other_lease.saw(head)
+        return head
+
     async def load_files(self) -> None:
         """Replace the small files by those in the shared log."""
         await self._sharing.load()
@@ -349,13 +357,16 @@ class NodeEngine(Engine):
         await self._takes_part.wait()
         while True:
             try:
-                head = await self.with_shared(lambda shared: shared.head())
+                head = await self.shared_head()
                 self._leader = head.leader
                 self.former_leaders.saw(head)
                 refuse_other_log(head, self.identity, self._log.head)
                 own = (head.leader, head.url) == (self.node.name, self.node.url)
-                if head.remaining <= 0 or own:
+                is_over = self._other_lease.is_over(head)
+                if is_over or own:
                     await self._lead(head)
+                elif head.remaining <= 0:
+                    self.why = f"the lease of the former leader, node {head.leader}, may not have ended yet"
                 elif head.leader == self.node.name:
                     raise journal.BadTarget(same_name(head.leader, head.url))
                 else:

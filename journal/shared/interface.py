@@ -59,6 +59,7 @@ class SharedHead(NamedTuple):
         remaining: The rest of the leader's lease, in seconds, by the clock of the log's server. Zero or
             less: no node leads. Minus infinity if the lease was returned.
         dropped: The last record that is no longer kept here; 0 if all are.
+        ends: When the lease ends, by the same clock, in seconds since 1970. Every renewal changes it.
 
     """
 
@@ -72,6 +73,7 @@ class SharedHead(NamedTuple):
     url: str
     remaining: float
     dropped: int
+    ends: float
 
 
 class Succession(NamedTuple):

@@ -159,7 +159,7 @@ class MemoryShared:
         def make(rows: _Rows, now: int) -> tuple[_Rows, None]:
             head = rows.head
             if head is None:
-                begun = SharedHead(identity, seq, root, segment, bytes(16), _NOBODY, "", "", 0.0, seq)
+                begun = SharedHead(identity, seq, root, segment, bytes(16), _NOBODY, "", "", 0.0, seq, 0.0)
                 return replace(rows, head=begun, until=now), None
             if (head.identity, head.seq, head.root) != (identity, seq, root):
                 raise BadTarget(f"there is a shared log already, which ends with record {head.seq}")
@@ -332,7 +332,7 @@ def _head(rows: _Rows, now: int) -> SharedHead:
     if rows.head is None:
         raise BadTarget("no shared log was begun here")
     remaining = -inf if rows.until == _RETURNED else (rows.until - now) / _SECOND
-    return rows.head._replace(remaining=remaining)
+    return rows.head._replace(remaining=remaining, ends=rows.until / _SECOND)
 
 
 def _held(rows: _Rows, now: int, term: Term) -> SharedHead:

@@ -356,9 +356,9 @@ _NO_LOG = "no shared log was begun in this database; begin it from a node's data
 
 
 def _head(row: TupleRow) -> SharedHead:
-    identity, seq, root, segment, batch, epoch, holder, leader, url, remaining, dropped = row
+    identity, seq, root, segment, batch, epoch, holder, leader, url, remaining, dropped, ends = row
     term = Term(epoch, holder)
-    return SharedHead(identity, seq, root, segment, batch, term, leader, url, remaining, dropped)
+    return SharedHead(identity, seq, root, segment, batch, term, leader, url, remaining, dropped, ends)
 
 
 def _wide(values: tuple[object, ...]) -> list[object]:

@@ -77,7 +77,7 @@ COLUMNS: Final = """
     identity, seq, root, segment, batch, epoch, holder, leader, url,
     CASE WHEN until <= 'epoch' THEN '-infinity'
         ELSE extract(epoch FROM until - clock_timestamp())::float8 END,
-    dropped
+    dropped, extract(epoch FROM until)::float8
 """
 """The columns of a `SharedHead`."""
 
