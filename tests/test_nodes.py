@@ -345,7 +345,9 @@ def test_a_node_whose_address_is_not_its_own_does_not_start(site: Site, nodes: t
     assert (refused.returncode, "cluster.link: cannot be listened on" in refused.stderr) == (2, True)
     site.links["n3"] = site.links["n1"]
     refused = site.run("n3", "serve")
-    assert (refused.returncode, "a port that nothing else uses" in refused.stderr) == (2, True)
+    assert (refused.returncode, "a port that nothing else uses" in refused.stderr) == (2, True), (
+        refused.stderr
+    )
     site.links["n3"], site.announced["n3"] = free_address(), site.links["n1"]
     refused = site.run("n3", "serve")
     assert (refused.returncode, "cluster.announce: is " in refused.stderr) == (2, True), refused.stderr

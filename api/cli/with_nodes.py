@@ -50,10 +50,11 @@ async def opened_node(config: Config, options: Options) -> AsyncIterator[NodeEng
     """
     disk = node_disk(config)
     cluster = await trio.to_thread.run_sync(cluster_of, config, disk)
-    await trio.to_thread.run_sync(_check_name, config, cluster)
+    assert config.cluster.link is not None
+    await _check_link(config.cluster.link)
+    await trio.to_thread.run_sync(_check_others, config, cluster)
     async with open_node(disk, cluster, options=options) as engine:
         await trio.to_thread.run_sync(_use_store, disk, engine.identity)
-        await _check_address(config, engine)
         await engine.load_files()
         yield engine
 
@@ -121,24 +122,9 @@ def check_store(objects: Objects, identity: bytes) -> None:
         raise ConfigError("configuration", "storage.payloads", reason)
 
 
-def _check_name(config: Config, cluster: Cluster) -> None:
-    """Refuse the name of a node that runs elsewhere, before this one reports under it."""
-    with closing(cluster.connect()) as shared:
-        for one in shared.nodes():
-            if one.name == cluster.node.name and one.url != cluster.node.url and one.age < AWAY_S:
-                reason = (
-                    f"is {one.name}, and a node of that name, which reported {one.age:.0f} s ago, is reached "
-                    f"at {one.url}. Each node needs a name of its own; a node with a new address waits "
-                    f"{AWAY_S:.0f} s"
-                )
-                raise ConfigError("configuration", "cluster.name", reason)
-
-
-async def _check_address(config: Config, engine: NodeEngine) -> None:
-    """Refuse an address on which this node cannot listen, and one at which another node is reached."""
-    cluster = config.cluster
-    assert cluster.link is not None
-    host, port = split_bind(cluster.link)
+async def _check_link(link: str) -> None:
+    """Refuse an address on which this node cannot listen."""
+    host, port = split_bind(link)
     try:
         for listener in await trio.open_tcp_listeners(port, host=host):
             await listener.aclose()
@@ -149,13 +135,26 @@ async def _check_address(config: Config, engine: NodeEngine) -> None:
             "one as cluster.announce"
         )
         raise ConfigError("configuration", "cluster.link", reason) from None
-    for one in await engine.with_shared(lambda shared: shared.nodes()):
-        if one.name != cluster.name and one.url == cluster.address and one.age < AWAY_S:
+
+
+def _check_others(config: Config, cluster: Cluster) -> None:
+    """Refuse the name and the address of a node that runs elsewhere, before this one reports with them."""
+    name, url = cluster.node.name, cluster.node.url
+    with closing(cluster.connect()) as shared:
+        present = [one for one in shared.nodes() if one.age < AWAY_S]
+    for one in present:
+        if one.name == name and one.url != url:
             reason = (
-                f"is {cluster.address}, and node {one.name}, which reported {one.age:.0f} s ago, is reached "
-                f"there. Each node needs an address of its own; a renamed node waits {AWAY_S:.0f} s"
+                f"is {name}, and a node of that name, which reported {one.age:.0f} s ago, is reached at "
+                f"{one.url}. Each node needs its own name; a node with a new address waits {AWAY_S:.0f} s"
             )
-            key = "cluster.link" if cluster.announce is None else "cluster.announce"
+            raise ConfigError("configuration", "cluster.name", reason)
+        if one.name != name and one.url == url:
+            reason = (
+                f"is {url}, and node {one.name}, which reported {one.age:.0f} s ago, is reached there. Each "
+                f"node needs an address of its own; a renamed node waits {AWAY_S:.0f} s"
+            )
+            key = "cluster.link" if config.cluster.announce is None else "cluster.announce"
             raise ConfigError("configuration", key, reason)
 
 
