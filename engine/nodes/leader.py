@@ -147,7 +147,7 @@ class Leader:
         try:
             result = await self._engine.decide(command)
         except (StorageFailed, NodeNotReady):
-            raise  # as true as before, whoever leads
+            raise  # neither depends on the lease
         except EngineError:
             await self._confirm(made)
             raise
