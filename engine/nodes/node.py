@@ -25,8 +25,8 @@ from retain.engine.nodes.connection import Connection, portions, refuse_other_lo
 from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.former_leaders import FormerLeaders
 from retain.engine.nodes.leader import Leader
+from retain.engine.nodes.leases import OtherLease
 from retain.engine.nodes.options import Cluster, SteppedDown
-from retain.engine.nodes.other_lease import OtherLease
 from retain.engine.nodes.present import Present
 from retain.engine.nodes.reports import Reports
 from retain.engine.nodes.roles import watch_role

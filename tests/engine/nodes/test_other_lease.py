@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from retain.engine.core.time import DAY, SECOND
-from retain.engine.nodes.other_lease import OtherLease
+from retain.engine.nodes.leases import OtherLease
 from retain.journal.shared.interface import SharedHead, Term
 from tests.engine.nodes.test_nodes import create, listing, running
 from tests.kit.nodes import LEASE, begun, run_idle
